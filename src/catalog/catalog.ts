@@ -1,0 +1,161 @@
+import { existsSync, renameSync, rmSync } from "node:fs"
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
+import { JobError, reasonOf } from "../errors.ts"
+import { schema, schemaVersion } from "./schema.ts"
+
+/** A row as SQLite gives it: integers as bigint, so that nanoseconds and inodes keep all their bits. */
+export type Row = Readonly<Record<string, unknown>>
+
+/**
+ * The local memory of what exists where: a cache. Losing it costs time, never results; nothing in it is believed about a site that the
+ * site does not list itself. What it keeps for a while that nothing else has: items captured and not committed yet, and key objects
+ * on their way to the sites.
+ */
+export class Catalog {
+  readonly #database: DatabaseSync
+  readonly #statements = new Map<string, StatementSync>()
+
+  private constructor(database: DatabaseSync) {
+    this.#database = database
+  }
+
+  /** Opens or makes the catalog. A damaged one is put aside under `<path>.damaged` and a new one begun; `onDamage` is told. */
+  static open(path: string, onDamage: (reason: string) => void): Catalog {
+    try {
+      return new Catalog(openDatabase(path))
+    } catch (error) {
+      if (path === ":memory:" || !existsSync(path) || !isDamage(error)) {
+        throw new JobError("job/target", `catalog ${path}: ${reasonOf(error)}`, { cause: error, hint: "check the state directory" })
+      }
+      onDamage(reasonOf(error))
+      putAside(path)
+      return new Catalog(openDatabase(path))
+    }
+  }
+
+  /** For who only reads what is kept: a catalog that is damaged or locked is left as it is, and nothing is remembered. */
+  static openToRead(path: string): Catalog {
+    try {
+      return new Catalog(openDatabase(path))
+    } catch {
+      return new Catalog(openDatabase(":memory:"))
+    }
+  }
+
+  run(sql: string, ...values: SQLInputValue[]): void {
+    try {
+      this.#prepared(sql).run(...values)
+    } catch (error) {
+      throw unwritable(error)
+    }
+  }
+
+  get(sql: string, ...values: SQLInputValue[]): Row | undefined {
+    return this.#prepared(sql).get(...values)
+  }
+
+  all(sql: string, ...values: SQLInputValue[]): Row[] {
+    return this.#prepared(sql).all(...values)
+  }
+
+  /** Rows one by one; a statement of its own, since the caller may ask other things meanwhile. */
+  *each(sql: string, ...values: SQLInputValue[]): Generator<Row> {
+    const statement = this.#database.prepare(sql)
+    statement.setReadBigInts(true)
+    yield* statement.iterate(...values)
+  }
+
+  /**
+   * All or nothing. Of what was done, a process that dies loses nothing; a machine that loses its power may lose the last of it, but
+   * never what was done before a transaction that was `durable`.
+   */
+  transaction<T>(work: () => T, kept?: "durable"): T {
+    if (kept === "durable") this.#database.exec("PRAGMA synchronous = FULL")
+    try {
+      return this.#transaction(work)
+    } finally {
+      if (kept === "durable") this.#database.exec("PRAGMA synchronous = NORMAL")
+    }
+  }
+
+  #transaction<T>(work: () => T): T {
+    this.#database.exec("BEGIN IMMEDIATE")
+    try {
+      const result = work()
+      this.#database.exec("COMMIT")
+      return result
+    } catch (error) {
+      // Where the disk is full, SQLite has rolled it back already.
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK")
+      throw unwritable(error)
+    }
+  }
+
+  /** Questions that belong together: asked one by one, each takes and gives back the database's locks, which costs more than its answer. */
+  reading<T>(work: () => T): T {
+    this.#database.exec("BEGIN")
+    try {
+      return work()
+    } finally {
+      this.#database.exec("COMMIT")
+    }
+  }
+
+  close(): void {
+    this.#statements.clear()
+    this.#database.close()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  #prepared(sql: string): StatementSync {
+    const known = this.#statements.get(sql)
+    if (known !== undefined) return known
+    const statement = this.#database.prepare(sql)
+    statement.setReadBigInts(true)
+    this.#statements.set(sql, statement)
+    return statement
+  }
+}
+
+function openDatabase(path: string): DatabaseSync {
+  const database = new DatabaseSync(path)
+  try {
+    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -4000")
+    const version = Number(database.prepare("PRAGMA user_version").get()?.user_version ?? 0)
+    if (version !== 0 && version !== schemaVersion)
+      throw new Error(`schema ${String(version)} is not this release's ${String(schemaVersion)}`)
+    const check = database.prepare("PRAGMA quick_check(1)").get()?.quick_check
+    if (check !== "ok") throw new Error(`file is malformed: ${String(check)}`)
+    if (version === 0) database.exec(`BEGIN; ${schema}; PRAGMA user_version = ${String(schemaVersion)}; COMMIT`)
+    return database
+  } catch (error) {
+    database.close()
+    throw error
+  }
+}
+
+/** SQLite's codes for a disk that is full, fails or may not be written. */
+const diskCodes: ReadonlySet<number> = new Set([8, 10, 13])
+
+/** A disk that takes no more is no bug: someone can make room. */
+function unwritable(error: unknown): unknown {
+  if (!(error instanceof Error) || !("errcode" in error) || typeof error.errcode !== "number") return error
+  if (!diskCodes.has(error.errcode & 0xff)) return error
+  return new JobError("job/target", `the catalog cannot be written: ${error.message}`, {
+    cause: error,
+    hint: "make room in the state directory, then run again: what was captured is not read twice",
+  })
+}
+
+function isDamage(error: unknown): boolean {
+  return /malformed|not a database|schema|corrupt/i.test(reasonOf(error))
+}
+
+function putAside(path: string): void {
+  for (const suffix of ["-wal", "-shm"]) rmSync(path + suffix, { force: true })
+  rmSync(`${path}.damaged`, { force: true })
+  renameSync(path, `${path}.damaged`)
+}

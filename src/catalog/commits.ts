@@ -1,0 +1,42 @@
+import { z } from "zod"
+import { sha256 } from "../digest.ts"
+import { parseCommitKey } from "../format/names.ts"
+import type { Catalog } from "./catalog.ts"
+import { blobOf, numberOf } from "./rows.ts"
+
+/** The commits read so far, so that only new ones are fetched. Whoever reads one checks its signature again. */
+export function rememberedCommits(catalog: Catalog): {
+  recall(key: string): Uint8Array | undefined
+  remember(key: string, bytes: Uint8Array): void
+} {
+  return {
+    recall(key) {
+      const row = catalog.get("SELECT bytes FROM commit_object WHERE key = ?", key)
+      return row === undefined ? undefined : blobOf(row, "bytes")
+    },
+    remember(key, bytes) {
+      const name = parseCommitKey(key)
+      if (name === null) return
+      catalog.run(
+        "INSERT OR IGNORE INTO commit_object (sha256, key, agent, seq, time, bytes) VALUES (?, ?, ?, ?, ?, ?)",
+        sha256(bytes),
+        key,
+        name.agent,
+        name.seq,
+        timeOf(bytes),
+        bytes,
+      )
+    },
+  }
+}
+
+function timeOf(bytes: Uint8Array): string {
+  const [line = ""] = Buffer.from(bytes).toString("utf8").split("\n", 1)
+  return z.object({ time: z.string() }).parse(JSON.parse(line)).time
+}
+
+/** The highest place in an agent's log that the catalog knows; 0 where it knows none. */
+export function highestRemembered(catalog: Catalog, agent: string): number {
+  const row = catalog.get("SELECT coalesce(max(seq), 0) AS seq FROM commit_object WHERE agent = ?", agent)
+  return row === undefined ? 0 : numberOf(row, "seq")
+}

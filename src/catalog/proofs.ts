@@ -1,0 +1,24 @@
+import type { Catalog } from "./catalog.ts"
+import { textOf } from "./rows.ts"
+
+/** How far the last verification of a dataset went: what `status` shows. */
+export interface Proof {
+  readonly dataset: string
+  /** A rung of the ladder, or "none". */
+  readonly rung: string
+  readonly outcome: "ok" | "findings"
+  readonly time: string
+  readonly commit: string
+}
+
+export function rememberProof(catalog: Catalog, { dataset, rung, outcome, time, commit }: Proof): void {
+  const sql = "INSERT INTO proof (dataset, rung, outcome, time, commit_sha) VALUES (?, ?, ?, ?, ?)"
+  catalog.run(sql, dataset, rung, outcome, time, commit)
+}
+
+export function lastProof(catalog: Catalog, dataset: string): Proof | undefined {
+  const row = catalog.get("SELECT * FROM proof WHERE dataset = ? ORDER BY time DESC LIMIT 1", dataset)
+  if (row === undefined) return undefined
+  const outcome = textOf(row, "outcome") === "ok" ? "ok" : "findings"
+  return { dataset, rung: textOf(row, "rung"), outcome, time: textOf(row, "time"), commit: textOf(row, "commit_sha") }
+}

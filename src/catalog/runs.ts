@@ -1,0 +1,61 @@
+import type { Catalog, Row } from "./catalog.ts"
+import { nullable, numberOf, textOf } from "./rows.ts"
+
+export interface RunRow {
+  readonly number: number
+  readonly id: string
+  readonly job: string
+  readonly started: string
+  readonly ended: string | null
+  readonly outcome: string | null
+  /** The report as JSON. */
+  readonly report: string | null
+}
+
+export function beginRun(catalog: Catalog, run: { readonly id: string; readonly job: string; readonly started: string }): number {
+  catalog.run("INSERT INTO run (id, job, started) VALUES (?, ?, ?)", run.id, run.job, run.started)
+  const row = catalog.get("SELECT number FROM run WHERE id = ?", run.id)
+  if (row === undefined) throw new Error("catalog: a run just begun is not there")
+  return numberOf(row, "number")
+}
+
+export function endRun(
+  catalog: Catalog,
+  number: number,
+  end: { readonly ended: string; readonly outcome: string; readonly report: string },
+): void {
+  catalog.transaction(() => {
+    catalog.run("UPDATE run SET ended = ?, outcome = ?, report = ? WHERE number = ?", end.ended, end.outcome, end.report, number)
+  }, "durable")
+}
+
+/** Newest first. */
+export function listRuns(catalog: Catalog, options: { readonly job?: string; readonly limit: number }): RunRow[] {
+  const rows =
+    options.job === undefined
+      ? catalog.all("SELECT * FROM run ORDER BY number DESC LIMIT ?", options.limit)
+      : catalog.all("SELECT * FROM run WHERE job = ? ORDER BY number DESC LIMIT ?", options.job, options.limit)
+  return rows.map(runOf)
+}
+
+/** Newest first, one by one. */
+export function* runsOf(catalog: Catalog, job: string): Generator<RunRow> {
+  for (const row of catalog.each("SELECT * FROM run WHERE job = ? ORDER BY number DESC", job)) yield runOf(row)
+}
+
+/** Newest first, all whose id begins so. */
+export function findRuns(catalog: Catalog, idPrefix: string): RunRow[] {
+  return catalog.all("SELECT * FROM run WHERE substr(id, 1, length(?1)) = ?1 ORDER BY number DESC LIMIT 20", idPrefix).map(runOf)
+}
+
+function runOf(row: Row): RunRow {
+  return {
+    number: numberOf(row, "number"),
+    id: textOf(row, "id"),
+    job: textOf(row, "job"),
+    started: textOf(row, "started"),
+    ended: nullable(row, "ended", textOf),
+    outcome: nullable(row, "outcome", textOf),
+    report: nullable(row, "report", textOf),
+  }
+}

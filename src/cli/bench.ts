@@ -1,0 +1,177 @@
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { z } from "zod"
+import { Catalog } from "../catalog/catalog.ts"
+import { type Clock, type Sleep, systemSleep } from "../clock.ts"
+import { ConfigError } from "../errors.ts"
+import type { Random } from "../random.ts"
+import { type Paint, paintWith } from "../report/paint.ts"
+import { parseDuration } from "../units.ts"
+import { type Loaded, loadConfig } from "../wiring/config.ts"
+import type { Environment } from "../wiring/locate.ts"
+import { isTimeZone } from "../wiring/rules.ts"
+import type { Io } from "../wiring/world.ts"
+import { type Exit, TimeLimitReached, worse } from "./exit.ts"
+import { formatMoment } from "./moment.ts"
+import { Output, type Stream } from "./output.ts"
+import type { Renderer } from "./progress.ts"
+
+/** What the front door hands in: nothing below takes any of it from the air. */
+export interface Process {
+  /** Without the names of Node and of the program. */
+  readonly argv: readonly string[]
+  readonly stdin: AsyncIterable<Uint8Array | string> & { readonly isTTY?: boolean | undefined }
+  readonly stdout: Stream
+  readonly stderr: Stream
+  readonly env: Environment
+  /** Aborted by the first Ctrl-C or SIGTERM; the second ends the process. */
+  readonly signal: AbortSignal
+  readonly clock: Clock
+  readonly random: Random
+  /** Where relative paths of the command line start; the working directory unless a test names another. */
+  readonly cwd?: string
+}
+
+const flagsSchema = z.object({
+  config: z.string().optional(),
+  jobs: z.string().optional(),
+  state: z.string().optional(),
+  agent: z.string().optional(),
+  timezone: z.string().optional(),
+  json: z.boolean().default(false),
+  quiet: z.boolean().default(false),
+  color: z.boolean().default(true),
+})
+
+/** Options that every command takes. */
+export type Flags = z.output<typeof flagsSchema>
+
+/**
+ * What commands share: the process, the flags that all of them take, and the way to the configuration. Data goes to `out`, messages to
+ * `note`; with --json, `record` writes typed lines instead. A command says how it ended with `ends`; the worst that was said counts.
+ */
+export class Bench {
+  readonly env: Environment
+  readonly clock: Clock
+  readonly random: Random
+  readonly sleep: Sleep = systemSleep
+  readonly stdin: Process["stdin"]
+  readonly stdout: Output
+  readonly stderr: Output
+  readonly cwd: string
+  readonly #flags: () => unknown
+  #signal: AbortSignal
+  #exit: Exit = "done"
+  #loaded: Promise<Loaded> | undefined
+
+  constructor(outer: Process, flags: () => unknown) {
+    this.env = outer.env
+    this.clock = outer.clock
+    this.random = outer.random
+    this.stdin = outer.stdin
+    this.stdout = new Output(outer.stdout)
+    this.stderr = new Output(outer.stderr)
+    this.cwd = outer.cwd ?? process.cwd()
+    this.#flags = flags
+    this.#signal = outer.signal
+  }
+
+  get flags(): Flags {
+    return flagsSchema.parse(this.#flags())
+  }
+
+  /** Aborted by Ctrl-C, SIGTERM and the time limit. */
+  get signal(): AbortSignal {
+    return this.#signal
+  }
+
+  get exit(): Exit {
+    return this.#exit
+  }
+
+  ends(exit: Exit): void {
+    this.#exit = worse(this.#exit, exit)
+  }
+
+  /** From now on the signal is aborted after this long, such as "2h": what --timeout says. */
+  limitTime(limit: string | undefined): void {
+    if (limit === undefined) return
+    const ms = parseDuration(limit)
+    if (ms === undefined || ms === 0 || ms > timeoutMsMax) {
+      throw new ConfigError("config/usage", `--timeout ${limit}: expected a duration such as 30m or 2h, at most 24d`)
+    }
+    const controller = new AbortController()
+    const timer = setTimeout(() => controller.abort(new TimeLimitReached(limit)), ms)
+    timer.unref()
+    this.#signal = AbortSignal.any([this.#signal, controller.signal])
+  }
+
+  /** Data for people, on stdout. Nothing with --json, whose lines are written by `record`. */
+  out(...lines: readonly string[]): void {
+    if (!this.flags.json) for (const line of lines) this.stdout.line(line)
+  }
+
+  /** One typed line of --json on stdout; nothing without it. */
+  record(type: string, fields: object): void {
+    if (this.flags.json) this.stdout.line(JSON.stringify({ type, ...fields }))
+  }
+
+  /** A message on stderr, such as what to do next; nothing with --quiet or --json. */
+  note(...lines: readonly string[]): void {
+    if (!this.flags.quiet && !this.flags.json) for (const line of lines) this.stderr.line(line)
+  }
+
+  /** How words look on stdout. */
+  get paint(): Paint {
+    return paintWith({ colour: this.#hasColour(this.stdout) })
+  }
+
+  /** How words look on stderr. */
+  get notePaint(): Paint {
+    return paintWith({ colour: this.#hasColour(this.stderr) })
+  }
+
+  /** Whether a line on stderr can be written over. */
+  get isLive(): boolean {
+    return this.stderr.isTerminal && this.env.TERM !== "dumb" && !this.flags.quiet && !this.flags.json
+  }
+
+  /** A moment as people read it: in UTC, or in the zone that --timezone names. */
+  moment(time: string | Date): string {
+    return formatMoment(new Date(time), this.timezone)
+  }
+
+  /** The zone in which moments are read and written; UTC unless --timezone names another. */
+  get timezone(): string {
+    const { timezone = "UTC" } = this.flags
+    if (isTimeZone(timezone)) return timezone
+    throw new ConfigError("config/usage", `--timezone ${timezone}: not known here`, { hint: "use a name such as Europe/Berlin or UTC" })
+  }
+
+  /** The configuration of this host, read once. */
+  load(): Promise<Loaded> {
+    const { config, jobs, state, agent } = this.flags
+    this.#loaded ??= loadConfig({ env: this.env, cwd: this.cwd, flags: { config, jobs, state, agent } })
+    return this.#loaded
+  }
+
+  /** What wiring needs to open a world; what the world tells goes to `renderer`. */
+  io(renderer: Pick<Renderer, "tell">): Io {
+    const { env, clock, random, sleep, signal } = this
+    return { env, clock, random, sleep, signal, tell: (event) => renderer.tell(event) }
+  }
+
+  /** This host's memory of its runs, for looking at; null where it has none yet. A run may be writing to it meanwhile. */
+  async openCatalog(): Promise<Catalog | null> {
+    const path = join((await this.load()).config.state, "catalog.sqlite")
+    return existsSync(path) ? Catalog.open(path, (reason) => this.note(`the catalog was damaged (${reason}) and put aside`)) : null
+  }
+
+  #hasColour(output: Output): boolean {
+    const { NO_COLOR, TERM } = this.env
+    return output.isTerminal && this.flags.color && (NO_COLOR === undefined || NO_COLOR === "") && TERM !== "dumb"
+  }
+}
+
+// What a timer of Node can wait: 2^31 - 1 milliseconds.
+const timeoutMsMax = 24 * 86_400_000

@@ -1,0 +1,66 @@
+import type { Command } from "commander"
+import type { Finding } from "../operation/doctor.ts"
+import type { Mark, Paint } from "../report/paint.ts"
+import { visible } from "../report/visible.ts"
+import { count } from "../units.ts"
+import { examineHost } from "../wiring/doctor.ts"
+import type { Bench } from "./bench.ts"
+import { exitCodes } from "./exit.ts"
+import { manual } from "./manual.ts"
+
+export function addDoctorCommand(program: Command, bench: Bench): void {
+  const command = program
+    .command("doctor")
+    .helpGroup("Setting up")
+    .summary("look at everything a run on this host needs")
+    .description(
+      "Looks at Node, configuration, trust, keys, state, sites, clocks, sources and jobs, and for identities that were left on a backup " +
+        "host. Each finding says what to do about it. Nothing is mended by itself.",
+    )
+    .option("--timeout <duration>", "end after this long, such as 1m")
+    .action(async ({ timeout }: { timeout?: string }) => {
+      bench.limitTime(timeout)
+      await examine(bench)
+    })
+  manual(command, {
+    examples: [
+      ["holdline doctor", "after setting a host up, and whenever something is odd"],
+      ["holdline doctor --json", "for monitoring: one line for each thing looked at"],
+    ],
+    reads: "configuration, trust file, signing key, state, the beginning of each site's listing, small files where keys usually are",
+    writes: "nothing that stays; a directory site is asked for its time with a temporary file",
+    exits: ["done", "findings", "timeout", "interrupted"],
+  })
+}
+
+async function examine(bench: Bench): Promise<void> {
+  const { env, clock, random, signal, sleep } = bench.io({ tell: () => undefined })
+  let findings = 0
+  const host = { env, clock, random, signal, sleep, nodeVersion: process.version.slice(1), load: () => bench.load() }
+  for await (const finding of examineHost(host)) {
+    if (finding.state === "wrong") findings += 1
+    bench.out(...findingLines(finding, bench.paint))
+    bench.record("check", finding)
+  }
+  if (findings > 0) bench.ends("findings")
+  const verdict = findings === 0 ? bench.paint.status("good", "nothing found") : bench.paint.status("bad", count(findings, "finding"))
+  bench.out("", verdict)
+  bench.record("summary", { command: "doctor", exit: exitCodes[bench.exit].code, findings })
+}
+
+const marks: Readonly<Record<Finding["state"], readonly [mark: Mark, word: string]>> = {
+  right: ["good", "ok"],
+  wrong: ["bad", "finding"],
+  note: ["attention", "note"],
+  skipped: ["none", "skipped"],
+}
+/** Of the longest check that is not named after a site or a job. */
+const checkWidth = "signed settings".length
+const wordWidth = Math.max(...Object.values(marks).map(([, word]) => word.length))
+
+function findingLines({ check, state, text, hint }: Finding, paint: Paint): string[] {
+  const [mark, word] = marks[state]
+  const padding = " ".repeat(wordWidth - word.length)
+  const line = `${paint.status(mark, word)}${padding}  ${paint.strong(visible(check).padEnd(checkWidth))}  ${visible(text)}`
+  return hint === undefined ? [line] : [line, `${" ".repeat(wordWidth + 4)}${paint.next(visible(hint))}`]
+}

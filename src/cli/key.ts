@@ -1,0 +1,18 @@
+import type { Command } from "commander"
+import type { Bench } from "./bench.ts"
+import { addKeyCheckCommand } from "./key-check.ts"
+import { addKeyEscrowCommand } from "./key-escrow.ts"
+import { addKeyListCommand } from "./key-list.ts"
+import { addKeyTrustCommand } from "./key-trust.ts"
+
+export function addKeyCommands(program: Command, bench: Bench): void {
+  const key = program
+    .command("key")
+    .helpGroup("Setting up")
+    .summary("sign whom to believe, check keys and the escrow sheet")
+    .description("Signs trust lists, shows whom this host believes, and checks that keys open what they must.")
+  addKeyTrustCommand(key, bench)
+  addKeyListCommand(key, bench)
+  addKeyCheckCommand(key, bench)
+  addKeyEscrowCommand(key, bench)
+}

@@ -1,0 +1,136 @@
+import { z } from "zod"
+import { type Digest, digestSchema, sha256 } from "../digest.ts"
+import { FormatError } from "../errors.ts"
+import { commitBytesMax } from "../limits.ts"
+import type { Json } from "./canonical.ts"
+import { accountId, agentId, criticalFields, date, id128, integer, name, text, time } from "./fields.ts"
+import { parseVersioned, parseWith } from "./lines.ts"
+import { type PackName, seqMax } from "./names.ts"
+import { decodeSigned, encodeSigned, type Signer } from "./signed.ts"
+
+/** README §7. The small signed object, written last, that makes a snapshot true. */
+const listedPack = z.tuple([digestSchema, integer, name, z.enum(["pack", "meta"]), date])
+
+const shared = {
+  v: z.literal(1),
+  repository: id128,
+  agent: agentId,
+  seq: integer.max(seqMax),
+  /** SHA-256 of the heads of this agent's log that it saw at the reachable sites; more than one joins a fork. */
+  prev: z.array(digestSchema).max(16),
+  /** SHA-256 of the keepers' heads that it saw. */
+  seen: z.array(digestSchema).max(64),
+  /** "<n>-<hash32>" of the trust list it was written under. */
+  trust: z.string().regex(/^\d{1,9}-[0-9a-f]{32}$/),
+  time,
+  /** [SHA-256, bytes, class, kind, date] of every pack this commit needs. The same in every kind, for ever. */
+  packs: z.array(listedPack),
+  crit: criticalFields,
+}
+
+const backupSchema = z.object({
+  ...shared,
+  kind: z.literal("backup"),
+  run: id128,
+  job: name,
+  dataset: name,
+  mode: z.enum(["archive", "state"]),
+  cut: time,
+  complete: z.boolean(),
+  final: z.boolean(),
+  inventory: z.array(z.tuple([digestSchema, integer])),
+})
+
+const keyRecord = z.object({
+  type: z.literal("key"),
+  account: accountId,
+  epoch: z.string().regex(/^[0-9a-z]{1,16}$/),
+  orgEpoch: integer,
+  object: z.string().max(200),
+  /** Base64 of an age file to the catalog and organisation recipients: see registerEntrySchema. */
+  entry: z.base64().max(40_000),
+})
+export type KeyRecord = z.infer<typeof keyRecord>
+
+// A kind of record this release does not know is kept in the log and left alone; a key record must be whole.
+const otherRecord = z.object({ type: z.string().max(40) }).refine(({ type }) => type !== "key", "malformed key record")
+
+const controlSchema = z.object({
+  ...shared,
+  kind: z.literal("control"),
+  records: z.array(z.union([keyRecord, otherRecord])),
+})
+
+const commitSchema = z.discriminatedUnion("kind", [backupSchema, controlSchema])
+
+export type BackupCommit = z.infer<typeof backupSchema>
+export type ControlCommit = z.infer<typeof controlSchema>
+export type CommitBody = z.infer<typeof commitSchema>
+export type ListedPack = z.infer<typeof listedPack>
+
+/** What the encrypted entry of a key record says: who the account is to its platform, and to which recipient it is encrypted. */
+export const registerEntrySchema = z.object({
+  v: z.literal(1),
+  platform: text,
+  stableId: z.string().min(1).max(1000),
+  names: z.array(text),
+  recipient: z.string().max(3000),
+})
+export type RegisterEntry = z.infer<typeof registerEntrySchema>
+
+/** A commit that was read: its body, and the digest by which others name it. */
+export interface Commit<Body extends CommitBody = CommitBody> {
+  readonly body: Body
+  readonly keyId: string
+  readonly sha256: Digest
+}
+
+export type NewBackupCommit = Omit<BackupCommit, "v" | "kind" | "crit">
+export type NewControlCommit = Omit<ControlCommit, "v" | "kind" | "crit" | "packs">
+
+export function encodeBackupCommit(body: NewBackupCommit, signer: Signer): Uint8Array {
+  return encodeChecked({ ...body, v: 1, kind: "backup", crit: [] }, signer)
+}
+
+export function encodeControlCommit(body: NewControlCommit, signer: Signer): Uint8Array {
+  return encodeChecked({ ...body, v: 1, kind: "control", packs: [], crit: [] }, signer)
+}
+
+// What is written must be readable: the schema is applied on the way out too.
+function encodeChecked(body: Json, signer: Signer): Uint8Array {
+  parseWith(commitSchema, body, "commit")
+  const bytes = encodeSigned("commit", body, signer)
+  if (bytes.length > commitBytesMax) throw new FormatError("format/too-large", `commit of ${String(bytes.length)} bytes`)
+  return bytes
+}
+
+/** Reads a commit and checks its signature against `publicKeyFor(agent)`; undefined there means the agent is not trusted. */
+export function decodeCommit(bytes: Uint8Array, publicKeysFor: (agent: string) => readonly string[]): Commit {
+  const signed = decodeSigned("commit", bytes, commitBytesMax)
+  const { kind } = parseVersioned(z.object({ kind: z.string() }), signed.value, "commit")
+  if (kind !== "backup" && kind !== "control") {
+    throw new FormatError("format/unsupported", `commit of kind ${JSON.stringify(kind)}`, { hint: "upgrade Holdline" })
+  }
+  const body = parseWith(commitSchema, signed.value, "commit")
+  if (!publicKeysFor(body.agent).some((key) => signed.signedBy(key))) {
+    throw new FormatError("format/mismatch", `commit ${body.agent} ${String(body.seq)}: not signed by a trusted key of that agent`)
+  }
+  return { body, keyId: signed.keyId, sha256: sha256(bytes) }
+}
+
+/** Where a listed pack is kept, and how long it is. */
+export function packNameOf(agent: string, [sha, bytes, className, kind, day]: ListedPack): PackName & { readonly bytes: number } {
+  return { agent, kind, class: className, date: day, sha256: sha, bytes }
+}
+
+export function isBackup(commit: Commit): commit is Commit<BackupCommit> {
+  return commit.body.kind === "backup"
+}
+
+export function isControl(commit: Commit): commit is Commit<ControlCommit> {
+  return commit.body.kind === "control"
+}
+
+export function isKeyRecord(record: ControlCommit["records"][number]): record is KeyRecord {
+  return record.type === "key" && "object" in record
+}

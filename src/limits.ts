@@ -1,0 +1,128 @@
+const KiB = 1024
+const MiB = 1024 * KiB
+const GiB = 1024 * MiB
+
+/** One PUT, one hash, one retry; 16 MiB keeps requests at about 2 million a month for 1 TB a day. */
+export const packBytesTarget = 16 * MiB
+/** No pack is larger: a reader may hold one in memory. */
+export const packBytesMax = 32 * MiB
+/** Members of one pack; bounds what a reader keeps of its index. */
+export const packMembersMax = 4096
+/** A file above this is split into pieces of this size, so that every segment fits a pack. */
+export const pieceBytes = 16 * MiB
+/** Uncompressed bytes of one zstd frame: what a ranged read of one file has to inflate at most. */
+export const frameBytesMax = 8 * MiB
+/** Memory that the bytes of one file in one segment keep while it is restored: a piece, and the frame it ends in. */
+export const extractedBytesMax = pieceBytes + frameBytesMax
+/** A file above this starts its own zstd frame, so that it can be read alone. */
+export const ownFrameBytesMin = 4 * KiB
+/** Packs being built or sent, over all workers and sites; with Node itself this keeps the process below 300 MB. */
+export const inFlightBytesMax = 128 * MiB
+/** A commit is read whole before its signature is checked. */
+export const commitBytesMax = 8 * MiB
+/** A trust list, a repository object, a key object: read whole, so bounded. */
+export const smallObjectBytesMax = 1 * MiB
+/** Uncompressed bytes of one manifest or inventory part. */
+export const listingBytesMax = 32 * MiB
+/** Items of one manifest part, about 2 MiB of JSON lines: while it is written all of them are in memory, at about 4 KB each. */
+export const manifestItemsMax = 5000
+/** Nesting of any canonical JSON value. */
+export const jsonDepthMax = 16
+/** PATH_MAX on Linux is 4096 with its zero byte. */
+export const pathBytesMax = 4095
+/** NAME_MAX on Linux. */
+export const nameBytesMax = 255
+/** Long archive runs commit at least this often, so that a crash loses little. */
+export const commitEveryBytes = 64 * GiB
+export const commitEveryMs = 30 * 60_000
+/** Packs listed by one commit: at 110 bytes each this stays below commitBytesMax. */
+export const commitPacksMax = 60_000
+/** A pack that no commit lists and that is older than this may soon be expired: its items are captured again. */
+export const unlistedPackDaysMax = 7
+/** Classes shorter than the data bucket's quarantine cannot be kept. */
+export const classDaysMin = 28
+/** One configuration or job file: a thousand sites fit; a parser is never given more. */
+export const configBytesMax = 256 * KiB
+/** Nesting of a configuration file; the deepest real key is five down. */
+export const configDepthMax = 16
+/** Files in conf.d/ or jobs/: more is a wrong directory. */
+export const configFilesMax = 1000
+/** A secret: an identity file with several post-quantum keys is below 16 KiB. */
+export const secretBytesMax = 64 * KiB
+/** S3's limit for a key; GCS and every file system allow as much. */
+export const keyBytesMax = 1024
+/** A temporary file at a directory site that is older belongs to a process that died; no write takes as long. */
+export const temporaryAgeMaxMs = 24 * 3_600_000
+/** Enough to keep a disk or an NFS mount busy; each call in flight holds one of libuv's threads. */
+export const directoryConcurrency = 4
+/** A mounted directory is either there or gone for longer than any retry: few attempts. 32 MiB in two minutes is 270 KiB/s. */
+export const directoryRetry = { attempts: 3, firstDelayMs: 200, maxDelayMs: 5_000, callTimeoutMs: 120_000 } as const
+/** From so many keys below one prefix on, listing it is tried before asking for each. */
+export const presenceListMin = 32
+/** A page of 1000 listed objects costs what 12 HEAD requests cost: beyond so many objects per key asked for, asking is cheaper. */
+export const presenceListedPerKeyMax = 80
+/** A site that failed is asked last for so long. */
+export const siteFailureMemoryMs = 5 * 60_000
+/** A customer's stable id on its platform: a domain name or a uuid, with room to spare. */
+export const accountBytesMax = 200
+/** Entries looked at between two turns of the event loop: on a disk that seeks for each, uploads still wait less than a second. */
+export const walkSliceEntries = 64
+/** What is kept of a failing program's standard error: its last lines say why. */
+export const stderrBytesMax = 4 * KiB
+/** A program that was asked to end gets this long before it is killed. */
+export const commandGraceMs = 5000
+/** The first bytes of an audio file that are looked at: a WAV header with broadcast metadata in front of the sound is about this long. */
+export const audioHeadBytes = 4 * KiB
+/** How long a database that others have locked is waited for. */
+export const sqliteBusyMs = 30_000
+/** Bytes of one step of a database copy: small enough to stop soon when asked, large enough that steps do not cost. */
+export const sqliteStepBytes = 16 * MiB
+/** Listing extended attributes is worth this long, not a run that hangs. */
+export const attributesTimeoutMs = 30 * 60_000
+/** Plaintext of one segment: a piece, its headers and sums, and at most 12 % of padding. */
+export const segmentBytesMax = 20 * MiB
+/** The buffer a worker builds one pack in: the target, the overhead of many small segments, their padding. */
+export const packBufferBytes = 24 * MiB
+/** A frame shared by files too small for one of their own ends here: what a ranged read inflates to get at one of them. */
+export const sharedFrameBytes = 256 * KiB
+/** An age header is read whole before anything in it is authenticated. */
+export const headerBytesMax = 64 * KiB
+/** Recipients of one age file: post-quantum stanzas of 1.6 kB each stay below headerBytesMax. */
+export const headerStanzasMax = 32
+/** A file of identities or a signing key, as a person or a tool wrote it. */
+export const keyFileBytesMax = 64 * KiB
+/** JSON lines of one manifest part: small enough to be fetched and opened for one file. */
+export const manifestBytesTarget = 8 * MiB
+/** Partitions of one inventory part, at about 400 bytes each. */
+export const inventoryLinesMax = 20_000
+/** Members of one segment: as many one-byte files as fit it. */
+export const segmentMembersMax = 40_000
+/** How far down, and among how many files, an identity left on an agent is looked for: a key hides in a home, not in an archive. */
+export const identitySearchDepth = 4
+export const identitySearchEntriesMax = 20_000
+/** Fetching a gap this short costs less than another request. */
+export const fetchGapBytesMax = 64 * KiB
+/** Segments up to this are fetched whole: their header alone would be a good part of them. */
+export const wholeSegmentBytesMax = 128 * KiB
+/** An age header to one recipient of either kind is shorter, so a range widened by this holds the chunk asked for. */
+export const segmentHeaderBytesMax = 4 * KiB
+/** Packs fetched and opened at once by a restore: at most this many times 32 MiB are in memory. */
+export const packsInFlightMax = 2
+/** A whole that lost more than this share of its files or bytes since the last run is pointed out: cleaning up seldom leaves less than a tenth. */
+export const shrunkShareMin = 0.9
+/** Beyond this, the clocks of a host and a site cannot both be used: as much as two sites may differ for retention. */
+export const clockDifferenceMaxMs = 10 * 60_000
+/** Requests in flight to a bucket: they hide a round trip across a continent at 16 MiB each, and stay far below any quota. */
+export const gcsConcurrency = 8
+/** A site's own setting of it goes this far: each call in flight holds up to 32 MiB. */
+export const gcsConcurrencyMax = 64
+/** Google asks for truncated exponential backoff; in all this waits out a minute. 32 MiB in two minutes is 270 KiB/s. */
+export const gcsRetry = { attempts: 6, firstDelayMs: 500, maxDelayMs: 32_000, callTimeoutMs: 120_000 } as const
+/** As for GCS: S3 takes thousands a second, other stores at least as many at once. */
+export const s3Concurrency = 8
+/** A site's own setting of it goes this far: each call in flight holds up to 32 MiB. */
+export const s3ConcurrencyMax = 64
+/** Full jitter up to 20 s waits out a minute in all, as AWS's own clients do when asked to slow down. 32 MiB in two minutes is 270 KiB/s. */
+export const s3Retry = { attempts: 6, firstDelayMs: 500, maxDelayMs: 20_000, callTimeoutMs: 120_000 } as const
+/** A server that takes no connection within this is away. */
+export const s3ConnectionTimeoutMs = 10_000

@@ -1,0 +1,334 @@
+import { recipientOf } from "../catalog/accounts.ts"
+import { rememberedCommits } from "../catalog/commits.ts"
+import type { CapturedItem, Items, Partition, RecordedPack } from "../catalog/items.ts"
+import { findPack } from "../catalog/items.ts"
+import { timestamp, utcDay } from "../clock.ts"
+import type { Digest } from "../digest.ts"
+import { JobError } from "../errors.ts"
+import { decodeCommit, encodeBackupCommit, type ListedPack, packNameOf } from "../format/commit.ts"
+import { encodeInventory, type InventoryPartition, ListingDigest } from "../format/inventory.ts"
+import { encodeManifest } from "../format/manifest.ts"
+import { commitKey, packKey } from "../format/names.ts"
+import { commitPacksMax, inventoryLinesMax, manifestBytesTarget, manifestItemsMax, packBytesTarget } from "../limits.ts"
+import type { CommitReport } from "../report/run.ts"
+import { collectListing } from "../stream/listing.ts"
+import { PackBuilder } from "../stream/pack.ts"
+import { placeCommit } from "../vault/commit.ts"
+import { place } from "../vault/place.ts"
+import { isDurable } from "../vault/vault.ts"
+import type { OwnLog } from "./own-log.ts"
+import { type AgentWorld, inForce } from "./world.ts"
+
+/** What a commit is about. */
+export interface PublishSettings {
+  readonly job: string
+  readonly dataset: string
+  readonly mode: "archive" | "state"
+  readonly class: string
+  readonly run: string
+  readonly runNumber: number
+  readonly cut: Date
+  readonly items: Items
+  readonly log: OwnLog
+  readonly complete: boolean
+  readonly final: boolean
+}
+
+/**
+ * Makes what was captured true: manifests for each account, an inventory of them, and last the commit. Nothing is visible to a restore
+ * before the commit is placed; where it is, everything it lists is.
+ */
+export async function publish(world: AgentWorld, settings: PublishSettings): Promise<CommitReport> {
+  const meta = new MetaPacks(world)
+  try {
+    return await publishWith(world, settings, meta)
+  } finally {
+    meta.abandon()
+  }
+}
+
+async function publishWith(world: AgentWorld, settings: PublishSettings, meta: MetaPacks): Promise<CommitReport> {
+  const contents = await writeManifests(world, settings, meta)
+  const inventory = await writeInventory(world, settings, contents.partitions, meta)
+  await meta.close()
+  const packs = [...contents.packs.values(), ...meta.packs].map(listed)
+  if (packs.length > commitPacksMax) {
+    throw new JobError("job/source", `${settings.job}: a snapshot of ${String(packs.length)} packs is more than a commit can list`, {
+      hint: "split the source into several jobs",
+    })
+  }
+  const bytes = encodeBackupCommit(
+    {
+      repository: world.repository.id,
+      agent: world.agent.id,
+      ...settings.log.next(),
+      seen: [],
+      trust: inForce(world).reference,
+      run: settings.run,
+      job: settings.job,
+      dataset: settings.dataset,
+      mode: settings.mode,
+      cut: timestamp(settings.cut),
+      time: timestamp(world.clock.now()),
+      complete: settings.complete,
+      final: settings.final,
+      packs,
+      inventory: inventory.map(meta.locate),
+    },
+    world.agent.signer,
+  )
+  const report = await commit(world, settings, bytes)
+  if (report.durable) {
+    settings.items.committed(report.sha256, [...contents.packs.keys()], { run: settings.runNumber, mode: settings.mode })
+  }
+  return report
+}
+
+async function commit(
+  world: AgentWorld,
+  settings: PublishSettings,
+  bytes: Uint8Array,
+): Promise<CommitReport & { readonly sha256: Digest }> {
+  const made = decodeCommit(bytes, () => [world.agent.signer.publicKey])
+  const { seq, packs } = made.body
+  const key = commitKey(world.agent.id, seq, bytes)
+  const names = packs.map((pack) => packNameOf(world.agent.id, pack))
+  const needs = { key, bytes, packs: names, keys: settings.log.register() }
+  const targets = world.vault.sites.map(({ name }) => name)
+  const { held, missed } = await placeCommit(world.everywhere, needs, { signal: world.signal, tierOf: world.tierOf, targets })
+  for (const { site, message } of missed) world.tell({ type: "site-missed", site, message })
+  if (held.length > 0) {
+    rememberedCommits(world.catalog).remember(key, bytes)
+    settings.log.append({ entry: { key, agent: world.agent.id, seq, sites: held, storedAt: world.clock.now() }, commit: made })
+  }
+  const durable = isDurable(held, world.vault)
+  world.tell({ type: "committed", seq, held, durable })
+  return { seq, sha256: made.sha256, held, durable }
+}
+
+function listed({ sha256, bytes, class: className, kind, date }: RecordedPack): ListedPack {
+  return [sha256, bytes, className, kind, date]
+}
+
+interface Contents {
+  readonly partitions: readonly (() => InventoryPartition)[]
+  readonly packs: ReadonlyMap<Digest, RecordedPack>
+}
+
+async function writeManifests(world: AgentWorld, settings: PublishSettings, meta: MetaPacks): Promise<Contents> {
+  const { items, mode, runNumber } = settings
+  const packs = new Map<Digest, RecordedPack>()
+  const partitions: (() => InventoryPartition)[] = []
+  for (const partition of mode === "state" ? items.runPartitions(runNumber) : items.pendingPartitions()) {
+    const rows = mode === "state" ? items.ofRun(partition, runNumber) : items.pending(partition)
+    const sizes = mode === "state" ? items.runSizes(partition, runNumber) : items.pendingSizes(partition)
+    partitions.push(await writePartition(world, settings, { partition, rows, cuts: cutsOf(sizes), meta, packs }))
+  }
+  return { partitions, packs }
+}
+
+interface PartitionWriting {
+  readonly partition: Partition
+  readonly rows: Iterable<CapturedItem>
+  /** How many items each part of the manifest holds. */
+  readonly cuts: readonly number[]
+  readonly meta: MetaPacks
+  readonly packs: Map<Digest, RecordedPack>
+}
+
+/** One partition's manifest, in as many parts as its size asks for. Its place in a pack is known once the pack is full. */
+async function writePartition(world: AgentWorld, settings: PublishSettings, writing: PartitionWriting): Promise<() => InventoryPartition> {
+  const { partition, meta, cuts: parts } = writing
+  const name = settings.mode === "state" ? settings.run : partition.day
+  const recipients = [recipientOf(world.catalog, partition.account, partition.epoch)]
+  const summary = new Summary(Buffer.from(world.random.bytes(16)).toString("hex"))
+  const manifests: { readonly place: MetaPlace; readonly sha256: Digest }[] = []
+  let pending: CapturedItem[] = []
+  for (const item of writing.rows) {
+    pending.push(item)
+    summary.add(item)
+    for (const { pack } of item.at) rememberPack(world, writing.packs, pack)
+    if (pending.length < (parts[manifests.length] ?? 0)) continue
+    const header = {
+      repository: world.repository.id,
+      agent: world.agent.id,
+      account: partition.account,
+      dataset: settings.dataset,
+      partition: name,
+      part: manifests.length,
+      parts: parts.length,
+    }
+    const { tar, sha256 } = encodeManifest(header, pending)
+    manifests.push({ place: await meta.add(tar, { recipients, class: partition.class }), sha256 })
+    pending = []
+  }
+  return () => ({
+    account: partition.account,
+    epoch: partition.epoch,
+    partition: name,
+    manifests: manifests.map(({ place, sha256 }) => [...meta.locate(place), sha256]),
+    ...summary.fields(),
+  })
+}
+
+function rememberPack(world: AgentWorld, packs: Map<Digest, RecordedPack>, sha256: Digest): void {
+  if (packs.has(sha256)) return
+  const pack = findPack(world.catalog, sha256)
+  if (pack === undefined) throw new Error(`catalog: pack ${sha256} of an item is unknown`)
+  packs.set(sha256, pack)
+}
+
+/** How many items each part of a manifest holds, so that no part is larger than a reader will take. */
+function cutsOf(sizes: Iterable<number>): number[] {
+  const cuts: number[] = []
+  let count = 0
+  let bytes = 0
+  for (const size of sizes) {
+    count += 1
+    bytes += size
+    if (count < manifestItemsMax && bytes < manifestBytesTarget) continue
+    cuts.push(count)
+    count = 0
+    bytes = 0
+  }
+  if (count > 0) cuts.push(count)
+  return cuts
+}
+
+/** What an inventory says of a partition. */
+class Summary {
+  readonly #salt: string
+  readonly #listing: ListingDigest
+  readonly #missing = new Map<string, number>()
+  #files = 0
+  #bytes = 0
+
+  constructor(salt: string) {
+    this.#salt = salt
+    this.#listing = new ListingDigest(salt)
+  }
+
+  add(item: CapturedItem): void {
+    if (item.missing !== undefined) {
+      this.#missing.set(item.missing.reason, (this.#missing.get(item.missing.reason) ?? 0) + 1)
+    } else if (item.type === "file") {
+      this.#files += 1
+      this.#bytes += item.size
+      this.#listing.add(item.path, item.size, item.mtimeNs)
+    }
+  }
+
+  fields() {
+    const missing = [...this.#missing].toSorted(([a], [b]) => (a < b ? -1 : 1))
+    return { files: this.#files, bytes: this.#bytes, missing, salt: this.#salt, listing: this.#listing.digest() }
+  }
+}
+
+async function writeInventory(
+  world: AgentWorld,
+  settings: PublishSettings,
+  partitions: readonly (() => InventoryPartition)[],
+  meta: MetaPacks,
+): Promise<MetaPlace[]> {
+  // Manifests must have their places before an inventory can name them.
+  await meta.close()
+  if (partitions.length === 0) return []
+  const { organisation, catalog } = inForce(world).body
+  const recipients = [catalog.recipient, ...organisation.recipients.map(({ recipient }) => recipient)]
+  const parts = Math.ceil(partitions.length / inventoryLinesMax)
+  const places: MetaPlace[] = []
+  for (let part = 0; part < parts; part++) {
+    const lines = partitions.slice(part * inventoryLinesMax, (part + 1) * inventoryLinesMax).map((line) => line())
+    const header = { repository: world.repository.id, agent: world.agent.id, dataset: settings.dataset, run: settings.run, part, parts }
+    places.push(await meta.add(encodeInventory(header, lines), { recipients, class: settings.class }))
+  }
+  return places
+}
+
+/** Where a listing lies: in the pack that was being filled when it was added. */
+interface MetaPlace {
+  readonly pack: { sha256: Digest | null }
+  readonly member: number
+}
+
+interface OpenMeta {
+  readonly builder: PackBuilder
+  readonly pack: { sha256: Digest | null }
+  readonly buffer: ArrayBuffer
+  bytes: number
+}
+
+/** The meta packs of one commit: one being filled per class, as far as there are buffers. */
+class MetaPacks {
+  readonly packs: RecordedPack[] = []
+  readonly #world: AgentWorld
+  readonly #open = new Map<string, OpenMeta>()
+
+  constructor(world: AgentWorld) {
+    this.#world = world
+  }
+
+  async add(tar: Uint8Array, options: { readonly recipients: readonly string[]; readonly class: string }): Promise<MetaPlace> {
+    const plaintext = collectListing(tar)
+    const full = this.#open.get(options.class)
+    if (full !== undefined && (full.bytes + plaintext.length > packBytesTarget || full.builder.members >= 4000))
+      await this.#close(options.class)
+    const open = this.#open.get(options.class) ?? (await this.#begin(options.class))
+    const member = open.builder.members
+    open.builder.add("tar.zst", plaintext, { recipients: options.recipients, reopen: "all", random: this.#world.random })
+    open.bytes += plaintext.length + 16 * 1024
+    return { pack: open.pack, member }
+  }
+
+  readonly locate = ({ pack, member }: MetaPlace): [Digest, number] => {
+    if (pack.sha256 === null) throw new Error("a meta pack was asked for its name before it was full")
+    return [pack.sha256, member]
+  }
+
+  /** Places every pack begun. */
+  async close(): Promise<void> {
+    for (const className of [...this.#open.keys()]) await this.#close(className)
+  }
+
+  /** Gives up the packs that were not placed: after a failure, others need their buffers. */
+  abandon(): void {
+    for (const { buffer } of this.#open.values()) this.#world.buffers.giveBack(buffer)
+    this.#open.clear()
+  }
+
+  async #begin(className: string): Promise<OpenMeta> {
+    const { buffers } = this.#world
+    let buffer = buffers.takeFree()
+    if (buffer === null) {
+      // Whoever waits for a buffer holds none: two that do both would wait for one another.
+      await this.close()
+      buffer = await buffers.take()
+    }
+    const open = { builder: new PackBuilder(buffer), pack: { sha256: null }, buffer, bytes: 0 }
+    this.#open.set(className, open)
+    return open
+  }
+
+  async #close(className: string): Promise<void> {
+    const open = this.#open.get(className)
+    if (open === undefined) return
+    this.#open.delete(className)
+    const { agent, vault, signal, buffers, clock } = this.#world
+    let intact = false
+    try {
+      const { bytes, sha256 } = open.builder.finish()
+      const name = { agent: agent.id, kind: "meta" as const, class: className, date: utcDay(clock.now()), sha256 }
+      const object = { key: packKey(name), bytes: new Uint8Array(open.buffer, 0, bytes), sha256 }
+      const { held, missed } = await place(vault, object, { signal })
+      intact = missed.length === 0
+      if (held.length === 0) {
+        throw new JobError("job/not-durable", `no site took a meta pack: ${missed.map(({ message }) => message).join("; ")}`)
+      }
+      open.pack.sha256 = sha256
+      this.packs.push({ ...name, bytes, listed: true })
+    } finally {
+      if (intact) buffers.giveBack(open.buffer)
+      else buffers.replace()
+    }
+  }
+}

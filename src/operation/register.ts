@@ -1,0 +1,77 @@
+import { BackupError, JobError } from "../errors.ts"
+import { decodeCanonical, decodeUtf8 } from "../format/canonical.ts"
+import { type KeyRecord, type RegisterEntry, registerEntrySchema } from "../format/commit.ts"
+import { parseWith } from "../format/lines.ts"
+import type { Identity } from "../key/recipient.ts"
+import { decryptSmall } from "../key/small.ts"
+import type { History } from "./history.ts"
+import type { Keyring } from "./keyring.ts"
+
+/** An account as the register knows it: who it is to its platform. */
+export interface RegisteredAccount {
+  readonly account: string
+  readonly epoch: string
+  readonly object: string
+  readonly entry: RegisterEntry
+}
+
+/** The account register, opened with an organisation's or the catalog's identity. */
+export async function readRegister(history: History, identities: readonly Identity[]): Promise<Register> {
+  const accounts: RegisteredAccount[] = []
+  const unreadable: string[] = []
+  for (const record of [...history.keys.values()].flat()) {
+    try {
+      const { account, epoch, object } = record
+      accounts.push({ account, epoch, object, entry: await openEntry(record, identities) })
+    } catch (error) {
+      // One entry that a hostile agent made, or that was sealed to others, must not hide the rest.
+      if (!(error instanceof BackupError)) throw error
+      unreadable.push(error.message)
+    }
+  }
+  return { accounts, unreadable }
+}
+
+export interface Register {
+  readonly accounts: readonly RegisteredAccount[]
+  /** Why entries could not be read; each is one account that can only be named by its own id. */
+  readonly unreadable: readonly string[]
+}
+
+async function openEntry({ account, entry }: KeyRecord, identities: readonly Identity[]): Promise<RegisterEntry> {
+  const what = `register entry of account ${account}`
+  const plaintext = await decryptSmall(Buffer.from(entry, "base64"), identities)
+  return parseWith(registerEntrySchema, decodeCanonical(decodeUtf8(plaintext, what), what), what)
+}
+
+/** Whose each of these accounts is, by its platform's stable id, as far as the register can be opened. One customer may have several. */
+export async function customersOf(history: History, keyring: Keyring, accounts: ReadonlySet<string>): Promise<ReadonlyMap<string, string>> {
+  const customers = new Map<string, string>()
+  for (const [record] of history.keys.values()) {
+    if (record === undefined || !accounts.has(record.account) || customers.has(record.account)) continue
+    try {
+      customers.set(record.account, (await openEntry(record, keyring.given)).stableId)
+    } catch (error) {
+      // Whose it is, is not known: it stays by itself.
+      if (!(error instanceof BackupError)) throw error
+    }
+  }
+  return customers
+}
+
+/** The ids of accounts given by id, or by their platform's own stable id. One customer may be several accounts: all are meant. */
+export async function accountsNamed(history: History, keyring: Keyring, names: readonly string[]): Promise<ReadonlySet<string>> {
+  const register = (await readRegister(history, keyring.given)).accounts
+  const ids = new Set([...history.keys.values()].flat().map(({ account }) => account))
+  const found = new Set<string>()
+  for (const name of names) {
+    const matching = register.filter(({ account, entry }) => account === name || entry.stableId === name)
+    if (ids.has(name)) found.add(name)
+    else if (matching.length === 0)
+      throw new JobError("job/not-found", `account ${name}: not in the register`, {
+        hint: "give a customer as the source names it, such as the domain in a path",
+      })
+    for (const { account } of matching) found.add(account)
+  }
+  return found
+}

@@ -1,0 +1,110 @@
+import { forgetAccounts, registeredAccounts } from "../catalog/accounts.ts"
+import type { Items, RecordedPack } from "../catalog/items.ts"
+import type { Digest } from "../digest.ts"
+import { JobError, SiteError } from "../errors.ts"
+import { packKey } from "../format/names.ts"
+import { unlistedPackDaysMax } from "../limits.ts"
+import { count } from "../units.ts"
+import { heldAt } from "../vault/presence.ts"
+import type { OwnLog } from "./own-log.ts"
+import { type AgentWorld, inForce } from "./world.ts"
+
+const dayMs = 86_400_000
+
+export interface ReuseSettings {
+  readonly items: Items
+  readonly log: OwnLog
+  readonly mode: "archive" | "state"
+  readonly classDays: number
+  /** Archive mode: whether what expired is captured again while the source still holds it. */
+  readonly recapture: boolean
+}
+
+/**
+ * Before anything is called unchanged: the catalog's memory is held against what the sites list. What rests on a commit or a pack that
+ * is not there, or too old to be listed once more, is forgotten, and so captured again. Ages are taken by each site's own clock.
+ */
+export async function forgetWhatIsGone(world: AgentWorld, settings: ReuseSettings): Promise<void> {
+  forgetLostAccounts(world, settings)
+  forgetLostCommits(world, settings)
+  const { items, mode } = settings
+  const packs = items.packsInUse({ pendingOnly: mode === "archive" })
+  if (packs.length === 0) return
+  const { held, old } = await findPacks(world, packs)
+  items.forgetPacks(packs.filter(({ sha256 }) => !held.has(sha256) || old.has(sha256)).map(({ sha256 }) => sha256))
+  const lost = packs.filter(({ sha256 }) => !held.has(sha256)).length
+  if (lost > 0)
+    world.tell({ type: "warning", message: `${count(lost, "pack")} at no site that answers: what was in them is captured again` })
+}
+
+/**
+ * An account counts while a log at the sites registers its key object: sites that were wiped, or others in their place, do not have it,
+ * and what was encrypted to it then could never be opened again.
+ */
+function forgetLostAccounts(world: AgentWorld, { log }: ReuseSettings): void {
+  const registered = new Set(log.registeredKeys())
+  const lost = registeredAccounts(world.catalog).filter(({ keyName }) => !registered.has(keyName))
+  if (lost.length === 0) return
+  if (log.unreadable.length > 0) {
+    const sites = log.unreadable.join(", ")
+    throw new JobError("job/not-durable", `${sites}: cannot be read, and no other site knows the key of ${count(lost.length, "account")}`, {
+      hint: `bring ${sites} back, then run again`,
+    })
+  }
+  forgetAccounts(world.catalog, lost)
+  const message = `the key object of ${count(lost.length, "account")} is in no log any more: captured again under a new key`
+  world.tell({ type: "warning", message })
+}
+
+// A commit that no readable site lists is lost, unless it may be at a site that could not be read, or has had its time.
+function forgetLostCommits(world: AgentWorld, { items, log, classDays, recapture }: ReuseSettings): void {
+  if (log.unreadable.length > 0) return
+  for (const commit of items.commitsInUse()) {
+    if (log.lists(commit)) continue
+    const time = items.committedAt(commit)
+    const expired = time !== undefined && world.clock.now().getTime() - Date.parse(time) > classDays * dayMs
+    if (expired && !recapture) continue
+    items.forgetCommit(commit)
+    if (!expired)
+      world.tell({ type: "warning", message: `commit ${commit.slice(0, 12)} is at no site any more: what it listed is captured again` })
+  }
+}
+
+interface FoundPacks {
+  /** At least one site holds them. */
+  readonly held: ReadonlySet<Digest>
+  /** At some site they are too old to be listed once more. */
+  readonly old: ReadonlySet<Digest>
+}
+
+// By the pack's own class: what is kept under `mixed` beside a job's own class expires earlier. A class nobody knows any more promises nothing.
+function reuseDaysOf(world: AgentWorld, className: string): number {
+  const { classes } = inForce(world).body
+  const known = Object.hasOwn(classes, className) ? classes[className] : undefined
+  return known === undefined ? 0 : Math.min(known.reuseDays, known.days)
+}
+
+async function findPacks(world: AgentWorld, packs: readonly RecordedPack[]): Promise<FoundPacks> {
+  const keys = new Map(packs.map((pack) => [packKey(pack), pack]))
+  const held = new Set<Digest>()
+  const old = new Set<Digest>()
+  await Promise.all(
+    world.vault.sites.map(async ({ opened }) => {
+      try {
+        const now = (await opened.serverTime({ signal: world.signal })).getTime()
+        const { present } = await heldAt(opened.site, keys.keys(), { signal: world.signal })
+        for (const [key, { storedAt }] of present) {
+          const pack = keys.get(key)
+          if (pack === undefined) continue
+          held.add(pack.sha256)
+          const days = pack.listed ? reuseDaysOf(world, pack.class) : unlistedPackDaysMax - 1
+          if (now - storedAt.getTime() > days * dayMs) old.add(pack.sha256)
+        }
+      } catch (error) {
+        if (!(error instanceof SiteError)) throw error
+        world.tell({ type: "site-missed", site: error.site, message: error.message })
+      }
+    }),
+  )
+  return { held, old }
+}

@@ -1,0 +1,49 @@
+import type { Catalog } from "../catalog/catalog.ts"
+import type { Clock } from "../clock.ts"
+import type { Signer } from "../format/signed.ts"
+import type { Repository, TrustList } from "../format/trust.ts"
+import type { Random } from "../random.ts"
+import type { PackBuffers, WorkerPool } from "../stream/pool.ts"
+import type { Vault } from "../vault/vault.ts"
+import type { Event } from "./event.ts"
+
+/** What every operation is given: nothing is taken from the air. wiring/ makes it from configuration and environment. */
+export interface World {
+  readonly catalog: Catalog
+  readonly vault: Vault
+  readonly repository: Repository
+  /** Every trust list, oldest first; the last one is in force. */
+  readonly trust: readonly TrustList[]
+  readonly pool: WorkerPool
+  readonly buffers: PackBuffers
+  readonly clock: Clock
+  readonly random: Random
+  readonly signal: AbortSignal
+  /** Told of everything as it happens; must not throw. */
+  tell(event: Event): void
+  /** The provider's storage class for packs of a class at a site; undefined: the bucket's default. */
+  tierOf(site: string, className: string): string | undefined
+}
+
+/** What only the agent has. */
+export interface AgentWorld extends World {
+  readonly agent: { readonly id: string; readonly signer: Signer }
+  /** All sites of this agent, those of other jobs too: its log, its register and its key objects are kept at every one. */
+  readonly everywhere: Vault
+  /** What every site must have: objects signed by the root, the catalog's key objects, the script that restores without Holdline. */
+  readonly rootObjects: readonly RootObject[]
+  /** An empty private directory, removed when the run ends. */
+  readonly scratch: string
+}
+
+export interface RootObject {
+  readonly key: string
+  readonly bytes: Uint8Array
+}
+
+/** The trust list in force. */
+export function inForce(world: Pick<World, "trust">): TrustList {
+  const newest = world.trust.at(-1)
+  if (newest === undefined) throw new Error("no trust list")
+  return newest
+}

@@ -1,0 +1,102 @@
+import { count, formatDuration, formatSize } from "../units.ts"
+import type { Mark, Paint } from "./paint.ts"
+import type { Outcome, RunReport } from "./run.ts"
+import { visible } from "./visible.ts"
+
+export const markOf: Readonly<Record<Outcome, Mark>> = { ok: "good", partial: "attention", failed: "bad" }
+
+export interface RunTextOptions {
+  readonly paint: Paint
+  /** Whether missed paths are named: to a person who asked, never in a log, as paths may name customers. */
+  readonly paths: boolean
+}
+
+/** What a run did, in words: one line where all is well, and below it whatever somebody should act on, with what to do. */
+export function runText(report: RunReport, options: RunTextOptions): string[] {
+  const { paint } = options
+  const rows = [
+    ...missedRows(report, options),
+    ...noteRows(report),
+    ...siteRows(report, paint),
+    ...failureRows(report, paint),
+    ...report.warnings.map((warning) => ["warning", visible(warning)] as const),
+    ...(report.outcome === "ok" ? [] : [keptRow(report)]),
+  ]
+  return [`${paint.status(markOf[report.outcome], report.outcome)}  ${headline(report)}`, ...detailRows(rows)]
+}
+
+/** Rows of a name and what is said of it; a row without a name goes on with the one above. */
+export function detailRows(rows: readonly (readonly [string, string])[]): string[] {
+  const width = Math.max(0, ...rows.map(([name]) => name.length))
+  return rows.map(([name, text]) => `   ${name.padEnd(width)}  ${text}`)
+}
+
+/** "call-recordings: 2 files, 18.4 MiB stored, 3 of 3 sites, present, 1.2 s". */
+function headline(report: RunReport): string {
+  const { job, captured, unchanged, stored, sites, commits, seconds } = report
+  const parts = [count(captured.files, "file")]
+  if (unchanged.files > 0) parts.push(`${count(unchanged.files, "file")} unchanged`)
+  parts.push(`${formatSize(stored.bytes)} stored`)
+  if (commits.length > 0) parts.push(`${String(sites.filter(({ held }) => held).length)} of ${count(sites.length, "site")}`, "present")
+  parts.push(formatDuration(seconds * 1000))
+  return `${job}: ${parts.join(", ")}`
+}
+
+// What an operator can do about each reason.
+const remedies: ReadonlyMap<string, string> = new Map([
+  ["unreadable", "let the agent's user read these files, then run the job again"],
+  ["torn", "they changed while they were read: run the job again, or give the job a longer `settle`"],
+  ["failed", "see why the program or the database copy failed, then run the job again"],
+])
+
+function missedRows({ missed, run }: RunReport, { paint, paths }: RunTextOptions): (readonly [string, string])[] {
+  return missed.flatMap(({ reason, count: many, examples }, index) => {
+    const rows: (readonly [string, string])[] = [[index === 0 ? "missed" : "", `${count(many, "item")} ${reason}`]]
+    if (paths) rows.push(...examples.map(({ path, detail }) => ["", `  ${visible(path)}: ${visible(detail)}`] as const))
+    const remedy = remedies.get(reason)
+    if (remedy !== undefined) rows.push(["", paint.next(remedy)])
+    if (!paths && index === missed.length - 1) rows.push(["", paint.next(`holdline runs show ${run.slice(0, 12)}   names some of them`)])
+    return rows
+  })
+}
+
+const noteTexts = new Map<string, (n: number) => string>([
+  ["settling", (n) => `${count(n, "file")} too young to be finished: a later run takes them`],
+  ["unmatched", (n) => `${count(n, "file")} outside the template: kept under the account mixed; correct the job's \`template\``],
+  ["excluded", (n) => `${count(n, "path")} left out by \`exclude\``],
+  ["hard-link", (n) => `${count(n, "hard link")} kept as files of their own`],
+  ["extended-attributes", (n) => `${count(n, "file")} with extended attributes or access lists, which are not kept`],
+  ["attributes-not-examined", () => "extended attributes and access lists: not kept, and this host cannot say which files have them"],
+  ["empty", () => "the source succeeded and holds nothing: see whether it should"],
+  ["foreign-keys", () => "the database is intact, but breaks its own references"],
+])
+
+function noteRows({ notes }: RunReport): (readonly [string, string])[] {
+  return Object.entries(notes).map(([kind, n], index) => {
+    return [index === 0 ? "noted" : "", noteTexts.get(kind)?.(n) ?? `${count(n, "item")} ${kind}`]
+  })
+}
+
+function siteRows({ sites, commits }: RunReport, paint: Paint): (readonly [string, string])[] {
+  const missing = commits.length === 0 ? sites.filter(({ reason }) => reason !== undefined) : sites.filter(({ held }) => !held)
+  const rows = missing.flatMap(({ name, reason = "no reason given" }) => [
+    ["", `${name} does not hold it: ${visible(reason)}`] as const,
+    ["", paint.next(`holdline site check ${name}; the next run catches it up`)] as const,
+  ])
+  const near = sites.filter(({ sameDevice }) => sameDevice).map(({ name }) => name)
+  if (near.length > 0) rows.push(["", `${near.join(", ")}: on the source's own device, and lost with it`])
+  return rows.map(([, text], index) => [index === 0 ? "sites" : "", text])
+}
+
+function failureRows({ failure }: RunReport, paint: Paint): (readonly [string, string])[] {
+  if (failure === undefined) return []
+  const { message, hint } = failure
+  return [["why", visible(message)], ...(hint === undefined ? [] : [["", paint.next(hint)] as const])]
+}
+
+function keptRow({ commits, run, stored }: RunReport): readonly [string, string] {
+  const last = commits.findLast(({ durable }) => durable)
+  if (last !== undefined) return ["kept", `snapshot ${run.slice(0, 12)} at ${last.held.join(", ")}; it can be restored as far as it goes`]
+  const some = stored.packs > 0 ? `${count(stored.packs, "pack")} that the next run lists without reading the files again` : "nothing new"
+  return ["kept", `${some}; earlier snapshots are as they were`]
+}

@@ -1,0 +1,54 @@
+import { directoryConcurrency, directoryRetry, gcsConcurrency, gcsRetry, s3Concurrency, s3Retry } from "../limits.ts"
+import { directorySite } from "./directory.ts"
+import { gcsSite } from "./gcs.ts"
+import { limited } from "./limit.ts"
+import { openedReadOnly } from "./readonly.ts"
+import { openedRetrying, persistent, type RetryPolicy, type RetryWorld } from "./retry.ts"
+import { s3Site } from "./s3.ts"
+import type { S3SiteOptions } from "./s3-client.ts"
+import type { SiteSettings } from "./settings.ts"
+import type { CallOptions, OpenedSite } from "./site.ts"
+
+export interface SiteConfig extends CallOptions {
+  readonly name: string
+  readonly settings: SiteSettings
+  /** For a restore or a verification: nothing at the site is written. */
+  readonly readOnly: boolean
+}
+
+/** The configured site with all that makes it bearable: deadlines, retries, a limit of calls in flight. */
+export async function openSite(config: SiteConfig, world: RetryWorld): Promise<OpenedSite> {
+  const { name, settings, readOnly } = config
+  switch (settings.kind) {
+    case "directory": {
+      const attempt = persistent(name, directoryRetry, world)
+      const opened = await attempt("open", config, () => directorySite({ name, path: settings.path, readOnly }, world.random))
+      return bearable(opened, directoryRetry, directoryConcurrency, world)
+    }
+    case "gcs": {
+      const { bucket, keys, endpoint, credentials, lock } = settings
+      const opened = await gcsSite({ name, bucket, keys, endpoint, lock, credentialsFile: credentials?.file })
+      return bearable(readOnly ? openedReadOnly(opened) : opened, gcsRetry, settings.concurrency ?? gcsConcurrency, world)
+    }
+    case "s3": {
+      const opened = await s3Site(s3OptionsOf(name, settings))
+      return bearable(readOnly ? openedReadOnly(opened) : opened, s3Retry, settings.concurrency ?? s3Concurrency, world)
+    }
+  }
+}
+
+function s3OptionsOf(name: string, settings: Extract<SiteSettings, { kind: "s3" }>): S3SiteOptions {
+  const { region, signingRegion, endpoint, pathStyle, checksums, createOnly, ...same } = settings
+  return {
+    ...{ ...same, name, endpoint },
+    region: signingRegion ?? region,
+    pathStyle: pathStyle ?? endpoint !== undefined,
+    checksums: checksums ?? "always",
+    createOnly: createOnly ?? true,
+  }
+}
+
+function bearable(opened: OpenedSite, policy: RetryPolicy, concurrency: number, world: RetryWorld): OpenedSite {
+  const retried = openedRetrying(opened, policy, world)
+  return { ...retried, site: limited(retried.site, concurrency) }
+}

@@ -1,0 +1,231 @@
+import { lstatSync, realpathSync, statSync } from "node:fs"
+import picomatch from "picomatch"
+import { ConfigError, errnoOf, JobError, reasonOf } from "../errors.ts"
+import { extendedAttributes } from "./attributes.ts"
+import { isCompressible } from "./audio.ts"
+import { type Calendar, calendar } from "./calendar.ts"
+import type { DirectorySettings } from "./settings.ts"
+import type { CaptureOptions, Environment, Found, ItemFlag, Source, SourceItem, SourceMode } from "./source.ts"
+import { parseTemplate, type Template } from "./template.ts"
+import { type Entry, type Hindrance, walk } from "./walk.ts"
+
+const settleMsDefault = 5 * 60_000
+
+/**
+ * The tree below one directory. In archive mode: finished files (and links), each filed under the account and day of its path;
+ * directories are not kept. In state mode: everything, directories and links included. Opens no file: a worker does, if it changed.
+ */
+export function directorySource(settings: DirectorySettings, mode: SourceMode, environment: Environment): Source {
+  const left = excluded(settings.exclude ?? [])
+  const description = `directory ${settings.path}`
+  switch (mode) {
+    case "archive": {
+      const rules = archiveRules(settings)
+      return { description, capture: (options) => captureArchive(settings.path, rules, left, options) }
+    }
+    case "state": {
+      const account = stateAccount(settings)
+      return { description, capture: (options) => captureState(settings.path, account, left, environment, options) }
+    }
+  }
+}
+
+/** Whether a path relative to the root is left out by the job. */
+type Excluded = (path: Buffer) => boolean
+
+interface ArchiveRules {
+  readonly template: Template
+  readonly calendar: Calendar
+  readonly settleNs: bigint
+}
+
+async function* captureArchive(path: string, rules: ArchiveRules, left: Excluded, options: CaptureOptions): AsyncGenerator<Found> {
+  const nowNs = BigInt(options.now.getTime()) * 1_000_000n
+  for await (const walked of walk(rootOf(path), { signal: options.signal, skip: left })) {
+    if ("skipped" in walked) {
+      yield { note: { kind: "excluded", path: walked.skipped } }
+    } else if ("hindrance" in walked) {
+      const { stableId, day } = rules.template.match(walked.hindrance.path) ?? { stableId: "mixed", day: "" }
+      yield missed(walked.hindrance, stableId, day)
+    } else if (!walked.entry.stats.isDirectory()) {
+      yield* archived(walked.entry, rules, nowNs)
+    }
+  }
+}
+
+function* archived(entry: Entry, rules: ArchiveRules, nowNs: bigint): Generator<Found> {
+  if (!settled(entry, rules.settleNs, nowNs)) {
+    yield { note: { kind: "settling", path: entry.path } }
+    return
+  }
+  const match = rules.template.match(entry.path)
+  const place = match ?? { stableId: "mixed", day: rules.calendar.dayOf(entry.stats.mtimeNs) }
+  yield* found(entry, place.stableId, place.day, match === null ? ["unmatched"] : [])
+  if (match === null) yield { note: { kind: "unmatched", path: entry.path } }
+}
+
+/**
+ * A recording grows for as long as the call lasts, and some formats write only every two minutes: it is finished once neither its
+ * content nor its inode changed for the settle time. A time stamp further in the future than that comes from a clock that was wrong
+ * and says nothing; a file is then judged by the other one, and taken where both are wrong rather than never.
+ */
+function settled(entry: Entry, settleNs: bigint, nowNs: bigint): boolean {
+  const { mtimeNs, ctimeNs } = entry.stats
+  return [mtimeNs, ctimeNs].every((time) => time > nowNs + settleNs || nowNs - time >= settleNs)
+}
+
+async function* captureState(
+  path: string,
+  account: string,
+  left: Excluded,
+  environment: Environment,
+  options: CaptureOptions,
+): AsyncGenerator<Found> {
+  const root = rootOf(path)
+  // Attributes below what this run leaves out are no loss of this run.
+  const outside = new Set<string>()
+  for await (const walked of walk(root, { signal: options.signal, skip: left })) {
+    if ("skipped" in walked) {
+      outside.add(walked.skipped.toString("latin1"))
+      yield { note: { kind: "excluded", path: walked.skipped } }
+    } else if ("hindrance" in walked) {
+      outside.add(walked.hindrance.path.toString("latin1"))
+      yield missed(walked.hindrance, account, "")
+    } else {
+      yield* found(walked.entry, account, "", [])
+    }
+  }
+  for await (const note of extendedAttributes(root, environment, options.signal)) {
+    if (!isWithin(note.path, outside)) yield { note }
+  }
+}
+
+function isWithin(path: Buffer, places: ReadonlySet<string>): boolean {
+  if (places.size === 0) return false
+  const text = path.toString("latin1")
+  if (places.has(text)) return true
+  for (let at = text.indexOf("/"); at !== -1; at = text.indexOf("/", at + 1)) {
+    if (places.has(text.slice(0, at))) return true
+  }
+  return false
+}
+
+function* found(entry: Entry, stableId: string, day: string, flags: readonly ItemFlag[]): Generator<Found> {
+  const { path, stats } = entry
+  const common = {
+    stableId,
+    day,
+    path,
+    mtimeNs: stats.mtimeNs,
+    mode: Number(stats.mode & 0o7777n),
+    uid: Number(stats.uid),
+    gid: Number(stats.gid),
+  }
+  if (stats.isDirectory()) {
+    yield { item: { ...common, type: "directory", size: 0, compressible: true, flags, content: { kind: "none" } } }
+    return
+  }
+  if (entry.link !== undefined) {
+    yield { item: { ...common, type: "symlink", size: 0, link: entry.link, compressible: true, flags, content: { kind: "none" } } }
+    return
+  }
+  const item: SourceItem = {
+    ...common,
+    type: "file",
+    size: Number(stats.size),
+    identity: { ctimeNs: stats.ctimeNs, inode: stats.ino, device: stats.dev },
+    compressible: isCompressible(path),
+    flags: [...flags, ...fileFlags(entry)],
+    content: { kind: "file", path: entry.absolute },
+  }
+  yield { item }
+  if (stats.nlink > 1n) yield { note: { kind: "hard-link", path } }
+}
+
+function fileFlags({ stats }: Entry): ItemFlag[] {
+  const flags: ItemFlag[] = []
+  if (stats.nlink > 1n) flags.push("hard-link")
+  // Filesystems that keep short files inside the inode count no blocks for them; a hole is a block or more.
+  if (stats.blocks * 512n + 4096n <= stats.size) flags.push("sparse")
+  return flags
+}
+
+function missed(hindrance: Hindrance, stableId: string, day: string): Found {
+  return { miss: { stableId, day, ...hindrance } }
+}
+
+/** The root with the links in its own path resolved: the operator named it, so there they are meant. */
+function rootOf(path: string): Buffer {
+  try {
+    const root = realpathSync.native(path, { encoding: "buffer" })
+    if (!statSync(root).isDirectory())
+      throw new JobError("job/source", `${path}: not a directory`, { hint: "name a directory, or use another kind of source" })
+    return root
+  } catch (error) {
+    if (error instanceof JobError) throw error
+    throw new JobError("job/source", `${path}: ${whyNoRoot(error)}`, {
+      cause: error,
+      hint: isDangling(path) ? "the link leads nowhere; is the disk mounted" : "check the path, and whether its disk is mounted",
+    })
+  }
+}
+
+function whyNoRoot(error: unknown): string {
+  return errnoOf(error) === "ENOENT" ? "does not exist" : (errnoOf(error) ?? reasonOf(error))
+}
+
+function isDangling(path: string): boolean {
+  try {
+    return lstatSync(path).isSymbolicLink()
+  } catch {
+    return false
+  }
+}
+
+function archiveRules(settings: DirectorySettings): ArchiveRules {
+  if (settings.template === undefined) {
+    throw new ConfigError("config/invalid", `source ${settings.path}: a directory in archive mode needs a template`, {
+      hint: 'add a template such as "{account}/archive/{yyyy}/{Mon}/{dd}/{name}"',
+    })
+  }
+  if (settings.account !== undefined) {
+    throw new ConfigError("config/invalid", `source ${settings.path}: in archive mode the template names the account`, {
+      hint: 'remove "account"',
+    })
+  }
+  return {
+    template: parseTemplate(settings.template),
+    calendar: calendar(settings.timezone ?? "UTC"),
+    settleNs: BigInt(settings.settle ?? settleMsDefault) * 1_000_000n,
+  }
+}
+
+function stateAccount(settings: DirectorySettings): string {
+  for (const name of ["template", "timezone", "settle"] as const) {
+    if (settings[name] === undefined) continue
+    throw new ConfigError("config/invalid", `source ${settings.path}: "${name}" belongs to archive mode`, {
+      hint: `remove it, or set "mode: archive"`,
+    })
+  }
+  if (settings.account === undefined) {
+    throw new ConfigError("config/invalid", `source ${settings.path}: a directory in state mode needs an account`, {
+      hint: 'add "account", such as "platform" where it holds no customer data or "mixed" where it does',
+    })
+  }
+  return settings.account
+}
+
+function excluded(patterns: readonly string[]): Excluded {
+  if (patterns.length === 0) return () => false
+  const globs = patterns.map((pattern) => {
+    // Such a pattern would never match: what it was to keep out would be captured without a word.
+    if (pattern.startsWith("/") || pattern.split("/").includes("..")) {
+      throw new ConfigError("config/invalid", `exclude "${pattern}": patterns are relative to the source's path`, {
+        hint: 'write "cache/**", not "/cache/**"',
+      })
+    }
+    return pattern.replace(/\/+$/, "")
+  })
+  const matches = picomatch(globs, { dot: true })
+  return (path) => matches(path.toString("utf8"))
+}

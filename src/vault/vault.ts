@@ -1,0 +1,67 @@
+import { ConfigError } from "../errors.ts"
+import type { OpenedSite } from "../site/site.ts"
+import type { SiteHealth } from "./health.ts"
+
+/** All sites seen as one store, in the order of preference for reading. */
+export interface Vault {
+  readonly sites: readonly VaultSite[]
+  readonly durable: Durable
+  readonly health: SiteHealth
+}
+
+export interface VaultSite {
+  readonly name: string
+  /** Who runs it. */
+  readonly provider: string
+  readonly region: string
+  readonly zone?: string | undefined
+  readonly opened: OpenedSite
+  /** False for a directory on the source's own device: a copy, but one that is lost with the source. */
+  readonly countsAsProvider: boolean
+  /** Whether it is on the source's own device, accepted or not: every report says so. */
+  readonly sameDevice?: boolean | undefined
+}
+
+/** When something is kept well enough: at `copies` sites of `providers` different providers. */
+export interface Durable {
+  readonly copies: number
+  readonly providers: number
+}
+
+/** Whether what the sites named in `held` keep is durable. Names that are no site's of this vault, and repeated ones, do not count. */
+export function isDurable(held: Iterable<string>, vault: Pick<Vault, "sites" | "durable">): boolean {
+  const { copies, providers } = countCopies(held, vault)
+  return copies >= vault.durable.copies && providers >= vault.durable.providers
+}
+
+/** How many copies at how many providers the sites named in `held` make. */
+export function countCopies(held: Iterable<string>, { sites }: Pick<Vault, "sites">): Durable {
+  const names = new Set(held)
+  const holding = sites.filter((site) => names.has(site.name))
+  const providers = new Set(holding.filter((site) => site.countsAsProvider).map((site) => site.provider))
+  return { copies: holding.length, providers: providers.size }
+}
+
+/** Refuses a vault in which nothing could ever be durable, before the first byte is read. */
+export function requireAttainable(vault: Pick<Vault, "sites" | "durable">): void {
+  const names = vault.sites.map((site) => site.name)
+  if (isDurable(names, vault)) return
+  const { copies, providers } = countCopies(names, vault)
+  const asked = `${String(vault.durable.copies)} copies at ${String(vault.durable.providers)} providers`
+  const uncounted = vault.sites.filter((site) => !site.countsAsProvider).map((site) => site.name)
+  const hint =
+    uncounted.length === 0
+      ? 'add a site, or ask for less in "durable"'
+      : `${uncounted.join(", ")}: on the source's own device, so no provider; move it, or say "sameDevice: accepted" at the site`
+  throw new ConfigError("config/invalid", `durable: ${asked} are asked for, the sites make ${String(copies)} at ${String(providers)}`, {
+    hint,
+  })
+}
+
+/** The site of that name; a ConfigError where the vault has none. */
+export function siteNamed(vault: Pick<Vault, "sites">, name: string): VaultSite {
+  const found = vault.sites.find((site) => site.name === name)
+  if (found !== undefined) return found
+  const known = vault.sites.map((site) => site.name).join(", ")
+  throw new ConfigError("config/not-found", `${name}: no such site`, { hint: `the sites are ${known}` })
+}

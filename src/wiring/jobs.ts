@@ -1,0 +1,115 @@
+import { basename, join } from "node:path"
+import { ConfigError } from "../errors.ts"
+import { jsonSchemas } from "./fields.ts"
+import { readConfigFile, shown, yamlFiles } from "./locate.ts"
+import { type Problem, problemsError } from "./origin.ts"
+import { rulesBetween } from "./rules.ts"
+import { type Config, type JobFile, jobSchema, nameSchema } from "./schema.ts"
+import { nearest } from "./suggest.ts"
+import { originAt, validate } from "./validate.ts"
+import { readYaml } from "./yaml.ts"
+
+/** One job as it will run: what its file says, completed by its name and the configuration. */
+export interface Job extends Omit<JobFile, "durable" | "dataset" | "afterExpiry"> {
+  /** The file's name without ".yaml". */
+  readonly name: string
+  /** Absolute path of the file. */
+  readonly file: string
+  readonly dataset: string
+  readonly durable: { readonly copies: number; readonly providers: number }
+  /** In archive mode always there, in state mode never. */
+  readonly afterExpiry?: "recapture" | "let-go" | undefined
+}
+
+export interface Jobs {
+  readonly jobs: ReadonlyMap<string, Job>
+  readonly invalidJobs: ReadonlyMap<string, ConfigError>
+}
+
+/** Reads every job of a directory. What is wrong with one is kept beside its name, so that it fails alone. */
+export async function loadJobs(directory: string, config: Config, cwd: string): Promise<Jobs> {
+  const jobs = new Map<string, Job>()
+  const invalidJobs = new Map<string, ConfigError>()
+  for (const file of await yamlFiles(directory)) {
+    const name = basename(file).replace(/\.ya?ml$/i, "")
+    try {
+      jobs.set(name, await readJob(file, config, cwd))
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error
+      invalidJobs.set(name, error)
+    }
+  }
+  for (const [name, error] of await sharedDatasets(jobs, cwd)) invalidJobs.set(name, error)
+  // Two files of one name, a.yaml and a.yml: which was meant cannot be known.
+  for (const name of invalidJobs.keys()) jobs.delete(name)
+  return { jobs, invalidJobs }
+}
+
+// Each would take the other's items for its own, and a whole of the one would be the latest of the other. Which was meant cannot be known.
+async function sharedDatasets(jobs: ReadonlyMap<string, Job>, cwd: string): Promise<Map<string, ConfigError>> {
+  const refused = new Map<string, ConfigError>()
+  for (const { name, dataset, file } of jobs.values()) {
+    const other = [...jobs.values()].find((job) => job.dataset === dataset && job.name !== name)
+    if (other === undefined) continue
+    const tree = readYaml(await readConfigFile(file), shown(file, cwd))
+    const sentence = `dataset ${dataset} is already job ${other.name}'s: expected a dataset of its own`
+    refused.set(name, problemsError([{ origin: originAt(tree, ["dataset"], "value"), sentence }]))
+  }
+  return refused
+}
+
+async function readJob(file: string, config: Config, cwd: string): Promise<Job> {
+  return parseJob(await readConfigFile(file), file, config, cwd)
+}
+
+/** Checks what a job file has, or will have, against the configuration; throws one ConfigError that lists every problem. */
+export function parseJob(bytes: Uint8Array, file: string, config: Config, cwd: string): Job {
+  const name = basename(file, ".yaml")
+  const tree = readYaml(bytes, shown(file, cwd))
+  const validated = validate(tree, jobSchema, jsonSchemas().job)
+  const problems: Problem[] = [...validated.problems]
+  if (validated.value !== undefined) {
+    problems.push(
+      ...rulesBetween(validated.value, config).map(({ path, sentence }) => ({ origin: originAt(tree, path, "value"), sentence })),
+    )
+  }
+  if (!nameSchema.safeParse(name).success || !file.endsWith(".yaml")) {
+    const start = { file: shown(file, cwd), line: 1, col: 1 }
+    problems.push({ origin: start, sentence: "a job's file is its name and .yaml: expected 1 to 63 lower-case letters, digits and dashes" })
+  }
+  if (validated.value === undefined || problems.length > 0) throw problemsError(problems)
+  return complete(validated.value, { name, file, config })
+}
+
+function complete(job: JobFile, { name, file, config }: { name: string; file: string; config: Config }): Job {
+  const { afterExpiry = "recapture", ...rest } = job
+  return {
+    ...rest,
+    name,
+    file,
+    dataset: job.dataset ?? name,
+    durable: { copies: job.durable?.copies ?? config.durable.copies, providers: job.durable?.providers ?? config.durable.providers },
+    ...(job.mode === "archive" && { afterExpiry }),
+  }
+}
+
+/** The job of that name; throws what is wrong with it, or that there is none. */
+export function loadJob({ jobs, invalidJobs, jobsPath }: Jobs & { readonly jobsPath: string }, name: string): Job {
+  const job = jobs.get(name)
+  if (job !== undefined) return job
+  const invalid = invalidJobs.get(name)
+  if (invalid !== undefined) throw invalid
+  const known = [...jobs.keys(), ...invalidJobs.keys()]
+  const meant = nearest(name, known)
+  const hint =
+    meant !== undefined
+      ? `did you mean ${meant}?`
+      : known.length === 0
+        ? `there are no jobs in ${jobsPath}`
+        : `there are ${known.sort().join(", ")}`
+  throw new ConfigError(
+    "config/not-found",
+    `no such job: ${nameSchema.safeParse(name).success ? join(jobsPath, `${name}.yaml`) : "a job's name has lower-case letters, digits and dashes"}`,
+    { hint },
+  )
+}

@@ -1,0 +1,303 @@
+import { Cron } from "croner"
+import { z } from "zod"
+import { classDaysMin, inFlightBytesMax } from "../limits.ts"
+import { siteSettings } from "../site/settings.ts"
+import { durationSchema, sourceSettings } from "../source/settings.ts"
+import { parseSize } from "../units.ts"
+import { configRules, isTimeZone, jobRules } from "./rules.ts"
+
+/** Names of agents, classes, sites and jobs: they become parts of object names and file names. */
+export const nameSchema = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "expected a name of 1 to 63 lower-case letters, digits and dashes, such as fra-1")
+  .meta({ title: "name" })
+
+/** Fails to match every key: what stands in a configuration until the root key has been made. */
+export const unpinnedRoot = "SHA256:…"
+
+const path = z
+  .string()
+  .regex(/^[^\0]{1,4095}$/, "expected a path")
+  .regex(/^(?!~)/, 'expected a path without "~": it is not expanded')
+  .meta({ title: "path" })
+
+const size = z
+  .string()
+  .transform((text, context) => {
+    const bytes = parseSize(text)
+    if (bytes !== undefined) return bytes
+    context.addIssue({ code: "custom", message: 'expected a size such as "500 MiB" or "20 GiB"' })
+    return z.NEVER
+  })
+  .meta({ title: "size", pattern: "^\\d{1,9}(\\.\\d{1,3})? ?(B|[KMGT]iB|[kMGT]B)$" })
+
+const duration = durationSchema.refine((ms) => ms > 0, "expected a duration above zero").meta({ title: "duration" })
+
+/** `{file}`, `{env}` or `{credential}`: a secret itself can never be written in a configuration. */
+export const secretReference = z
+  .strictObject(
+    {
+      file: path.optional().meta({
+        description: "a file that only its owner can read (mode 0600 or 0400); relative to the project directory",
+        examples: ["/etc/holdline/agent.key"],
+      }),
+      env: z
+        .string()
+        .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "expected the name of an environment variable")
+        .optional()
+        .meta({ description: "an environment variable that holds the secret", examples: ["HOLDLINE_AGENT_KEY"] }),
+      credential: z
+        .string()
+        .regex(/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}$/, "expected the name of a systemd credential")
+        .optional()
+        .meta({ description: "a systemd credential (LoadCredential=), read from $CREDENTIALS_DIRECTORY", examples: ["agent.key"] }),
+    },
+    {
+      error: (issue) =>
+        issue.code === "invalid_type" && issue.input !== undefined
+          ? "expected a reference to a secret, such as {file: /etc/holdline/agent.key}, {env: NAME} or {credential: NAME}; a secret itself is never written here"
+          : undefined,
+    },
+  )
+  .refine((reference) => Object.keys(reference).length === 1, { error: "expected exactly one of file, env and credential" })
+  .meta({ title: "secret reference", minProperties: 1, maxProperties: 1 })
+
+export type SecretReference = z.output<typeof secretReference>
+
+const refusedTiers: Readonly<Record<string, string>> = {
+  GLACIER: "objects in it must be thawed for hours before they can be read",
+  DEEP_ARCHIVE: "objects in it must be thawed for many hours before they can be read",
+  ONEZONE_IA: "it keeps all bytes in one failure zone",
+  EXPRESS_ONEZONE: "it keeps all bytes in one failure zone",
+  REDUCED_REDUNDANCY: "it keeps fewer copies than the others",
+  OUTPOSTS: "it keeps all bytes on one rack",
+  SNOW: "it keeps all bytes on one device",
+}
+
+const s3Tiers = ["STANDARD", "STANDARD_IA", "INTELLIGENT_TIERING", "GLACIER_IR"] as const
+const gcsTiers = ["STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE"] as const
+
+const s3Tier = z.enum(s3Tiers, {
+  error: ({ input }) => {
+    const reason = typeof input === "string" ? refusedTiers[input] : undefined
+    return reason === undefined ? undefined : `the tier ${String(input)} is refused, as ${reason}: expected ${s3Tiers.join(", ")}`
+  },
+})
+
+const classSchema = z
+  .strictObject({
+    days: z
+      .int()
+      .min(classDaysMin, `expected at least ${String(classDaysMin)} days, the quarantine of the data bucket`)
+      .max(36_500)
+      .meta({
+        description: `how many days a snapshot is kept after it was accepted; at least ${String(classDaysMin)}, the quarantine of the data bucket`,
+        examples: [90],
+      }),
+    reuseDays: z
+      .int()
+      .min(0)
+      .max(36_500)
+      .prefault(0)
+      .meta({
+        description:
+          "state mode: for how many days an unchanged pack may be listed by new snapshots before it is written again; at most `days`",
+        examples: [7],
+      }),
+    keyEpoch: z
+      .enum(["week"])
+      .optional()
+      .meta({
+        description:
+          "`week`: accounts get a new key every ISO week, so that a week's data can be erased by destroying its key; without it a key lasts until rotated",
+        examples: ["week"],
+      }),
+    tier: z
+      .strictObject({
+        s3: s3Tier
+          .optional()
+          .meta({ description: "storage class at S3 sites; without it the bucket's default", examples: ["STANDARD_IA"] }),
+        gcs: z
+          .enum(gcsTiers)
+          .optional()
+          .meta({ description: "storage class at GCS sites; without it the bucket's default", examples: ["NEARLINE"] }),
+      })
+      .optional()
+      .meta({
+        description:
+          "storage class of data packs, per kind of site; only ones with instant access and more than one zone. Manifests and commits stay in the bucket's default",
+      }),
+  })
+  .meta({ description: "one class, by its name" })
+
+const copies = z.int().min(1).max(16)
+
+export const configSchema = z
+  .strictObject({
+    version: z.literal(1).meta({ description: "the form of this file; always 1" }),
+    agent: nameSchema.meta({
+      description: "the name of this host as an agent; it starts the name of every object it writes, so no two hosts share one",
+      examples: ["pbx-fra-1"],
+    }),
+    state: path.meta({
+      description: "directory of the catalog, the spool and the ledger; relative to the project directory",
+      examples: ["/var/lib/holdline"],
+    }),
+    trust: z
+      .strictObject({
+        file: path.meta({
+          description: "the trust list this host starts from; relative to the project directory",
+          examples: ["/etc/holdline/trust.json"],
+        }),
+        root: z
+          .string()
+          .regex(/^SHA256:(?:[A-Za-z0-9+/]{43}|…)$/, 'expected a fingerprint: "SHA256:" and 43 characters')
+          .meta({
+            title: "fingerprint",
+            description: `fingerprint of the offline root key, as printed on the escrow sheet; the placeholder "${unpinnedRoot}" fits no key, so that nothing is trusted until it is replaced`,
+            examples: [unpinnedRoot],
+          }),
+      })
+      .meta({ description: "whom this host believes" }),
+    signingKey: secretReference.optional().meta({
+      description: "the key that signs this host's commits; needed by agents and keepers, not by a host that only restores",
+      examples: [{ file: "/etc/holdline/agent.key" }],
+    }),
+    spool: z
+      .strictObject({
+        max: size
+          .refine((bytes) => bytes >= inFlightBytesMax, "expected at least 128 MiB")
+          .prefault("20 GiB")
+          .meta({
+            description:
+              "most bytes that may wait on this host for sites; in this release nothing waits: a run that too few sites can take ends, and the next one goes on",
+            examples: ["20 GiB"],
+          }),
+      })
+      .prefault({})
+      .meta({ description: "what waits on this host until enough sites hold it" }),
+    durable: z
+      .strictObject({
+        copies: copies.prefault(2).meta({ description: "how many sites must hold a commit and all it needs", examples: [2] }),
+        providers: copies.prefault(2).meta({
+          description: "of how many different providers these sites must be; at most `copies`",
+          examples: [2],
+        }),
+      })
+      .prefault({})
+      .meta({ description: "when a run is durable; a job may ask for more, never for less" }),
+    classes: z
+      .record(nameSchema, classSchema)
+      .prefault({})
+      .meta({
+        description: "how long, in which tier and with which key epochs data is kept, by class name",
+        examples: [{ "state-35": { days: 35, reuseDays: 7 } }],
+      }),
+    sites: z
+      .record(nameSchema, siteSettings)
+      .refine((sites) => Object.keys(sites).length > 0, { error: "expected at least one site" })
+      .meta({ description: "where packs are kept, by site name" }),
+  })
+  .superRefine(
+    (config, context) => {
+      for (const rule of configRules(config))
+        context.addIssue({ code: "custom", path: [...rule.path], message: rule.sentence, input: config })
+    },
+    { when: () => true },
+  )
+
+/** What `config/holdline.yaml` says, with defaults filled in. */
+export type Config = z.output<typeof configSchema>
+
+const timeZone = z.string().refine(isTimeZone, { error: "expected a time zone such as Europe/Berlin or UTC" }).meta({ title: "time zone" })
+
+export const jobSchema = z
+  .strictObject({
+    version: z.literal(1).meta({ description: "the form of this file; always 1" }),
+    mode: z.enum(["archive", "state"]).meta({
+      description:
+        "`archive`: the source only gains things (recordings, call records); each run adds what has settled since. `state`: the source is a whole that changes (a database, a configuration); each run is a complete snapshot",
+      examples: ["archive"],
+    }),
+    source: sourceSettings.meta({ description: "where data is read" }),
+    class: nameSchema.meta({ description: "how long it is kept: the name of a class in the configuration", examples: ["recordings-90"] }),
+    sites: z
+      .array(nameSchema)
+      .nonempty()
+      .refine((sites) => new Set(sites).size === sites.length, { error: "expected each site once" })
+      .meta({
+        description: "where it is kept: names of sites in the configuration, each once",
+        examples: [["fra", "s3-dub", "gcs-bru"]],
+        uniqueItems: true,
+      }),
+    dataset: nameSchema
+      .optional()
+      .meta({ description: "what the captured data is called; default: the job's name", examples: ["call-recordings"] }),
+    schedule: z
+      .string()
+      .superRefine((text, context) => {
+        const refused = cronProblem(text)
+        if (refused !== undefined) context.addIssue({ code: "custom", message: refused })
+      })
+      .optional()
+      .meta({
+        title: "cron schedule",
+        description: "when it runs, as five cron fields: minute, hour, day of month, month, day of week; without it only by hand",
+        examples: ["*/30 * * * *"],
+      }),
+    timezone: timeZone.prefault("UTC").meta({ description: "time zone of `schedule`", examples: ["Europe/Berlin"] }),
+    objective: z
+      .strictObject({
+        rpo: duration.meta({
+          description: "recovery point: how old the newest durable snapshot may get before it is an alarm",
+          examples: ["6h"],
+        }),
+        rto: duration.meta({
+          description: "recovery time: how long a restore may take; drills are measured against it",
+          examples: ["72h"],
+        }),
+      })
+      .optional()
+      .meta({ description: "what was promised for this data; status, drills and alarms measure against it" }),
+    afterExpiry: z
+      .enum(["recapture", "let-go"])
+      .optional()
+      .meta({
+        description:
+          "archive mode: what happens to an item that expired while the source still holds it. `recapture`: it is captured again; `let-go`: it is left. Default recapture, so that nothing the source holds is without a backup",
+        examples: ["let-go"],
+      }),
+    durable: z
+      .strictObject({
+        copies: copies
+          .optional()
+          .meta({ description: "how many sites must hold it; at least the configuration's, which is the default", examples: [3] }),
+        providers: copies
+          .optional()
+          .meta({ description: "of how many different providers; at least the configuration's, which is the default", examples: [2] }),
+      })
+      .optional()
+      .meta({ description: "more copies than the configuration asks for" }),
+  })
+  .superRefine(
+    (job, context) => {
+      for (const rule of jobRules(job)) context.addIssue({ code: "custom", path: [...rule.path], message: rule.sentence, input: job })
+    },
+    { when: () => true },
+  )
+
+/** What a file in `jobs/` says, before the configuration and its name complete it. */
+export type JobFile = z.output<typeof jobSchema>
+
+function cronProblem(text: string): string | undefined {
+  const expected = 'expected five cron fields (minute, hour, day of month, month, day of week) such as "*/30 * * * *"'
+  if (text.trim().split(/\s+/).length !== 5) return expected
+  try {
+    const next = new Cron(text, { paused: true, mode: "5-part", timezone: "UTC" }).nextRun(new Date(0))
+    return next === null ? "this schedule never comes: expected one that does" : undefined
+  } catch (error) {
+    // Only the name of the field is taken over: the message quotes the text, and messages never do.
+    const field = error instanceof Error ? /^CronPattern: Invalid value for (\w+)/.exec(error.message)?.[1] : undefined
+    return field === undefined ? expected : `${expected}; the ${field} cannot be`
+  }
+}

@@ -1,0 +1,292 @@
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises"
+import { availableParallelism } from "node:os"
+import { join } from "node:path"
+import { Catalog } from "../catalog/catalog.ts"
+import { lockState } from "../catalog/lock.ts"
+import { rememberedTrustLists, rememberTrustLists } from "../catalog/trust-lists.ts"
+import type { Clock, Sleep } from "../clock.ts"
+import { ConfigError, errnoOf, JobError, reasonOf, SiteError } from "../errors.ts"
+import { recoveryScriptKey, repositoryKey, trustKey } from "../format/names.ts"
+import { decodeTrust, type TrustList, verifyTrustChain } from "../format/trust.ts"
+import { parseSigningKey } from "../key/signing.ts"
+import { inFlightBytesMax, packBufferBytes } from "../limits.ts"
+import type { BackupJob } from "../operation/backup.ts"
+import type { Event } from "../operation/event.ts"
+import type { AgentWorld, RootObject, World } from "../operation/world.ts"
+import type { Random } from "../random.ts"
+import { absentSite } from "../site/absent.ts"
+import { deviceOf } from "../site/mount.ts"
+import { openSite } from "../site/open.ts"
+import type { OpenedSite } from "../site/site.ts"
+import { openSource } from "../source/open.ts"
+import type { Source } from "../source/source.ts"
+import { PackBuffers, WorkerPool } from "../stream/pool.ts"
+import { SiteHealth } from "../vault/health.ts"
+import { readTrustLists } from "../vault/root.ts"
+import type { Vault, VaultSite } from "../vault/vault.ts"
+import type { Loaded } from "./config.ts"
+import { type Job, loadJob } from "./jobs.ts"
+import type { Config } from "./schema.ts"
+import { openSecret } from "./secret.ts"
+import { type LoadedTrust, loadTrust, refuseDifferenceFromTrust, requireTrustedAgent } from "./trust.ts"
+
+/** What the front door gives to everything that runs. */
+export interface Io {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly clock: Clock
+  readonly random: Random
+  readonly sleep: Sleep
+  readonly signal: AbortSignal
+  tell(event: Event): void
+}
+
+/** An agent at work on one job: it holds the state directory until it is disposed of. */
+export interface AgentSession extends AsyncDisposable {
+  readonly world: AgentWorld
+  readonly job: BackupJob
+  readonly source: Source
+}
+
+/** Everything a run of a job needs; ConfigError or KeyError where the configuration is not what the root signed. */
+export async function openAgent(loaded: Loaded, jobName: string, io: Io): Promise<AgentSession> {
+  const { config } = loaded
+  const job = loadJob(loaded, jobName)
+  await using stack = new AsyncDisposableStack()
+  await prepareState(config.state)
+  stack.use(lockState(join(config.state, "lock")))
+  await removeScratch(config.state)
+  const catalog = stack.use(openCatalog(config.state, io))
+  const trust = await loadTrust(loaded)
+  const signer = await readSigningKey(loaded, io)
+  const device = await sourceDevice(job, config)
+  const sites = await openSites(config, Object.keys(config.sites), { io, readOnly: false, device, needed: job.sites })
+  const health = new SiteHealth(io.clock)
+  const everywhere: Vault = { sites, durable: config.durable, health }
+  const vault: Vault = { sites: job.sites.flatMap((name) => sites.filter((site) => site.name === name)), durable: job.durable, health }
+  const lists = await trustInForce(everywhere, trust, { catalog, root: config.trust.root, signal: io.signal })
+  const newest = lists.at(-1) ?? trust.newest
+  refuseDifferenceFromTrust(config, newest.body)
+  requireTrustedAgent(config.agent, signer.publicKey, newest.body)
+  const scratch = await mkdtemp(join(config.state, "scratch-"))
+  stack.defer(() => rm(scratch, { recursive: true, force: true }))
+  const { pool, buffers } = openPool(stack)
+  const world: AgentWorld = {
+    ...{ catalog, vault, everywhere, repository: trust.repository, trust: lists, pool, buffers, scratch },
+    ...{ clock: io.clock, random: io.random, signal: io.signal, tell: (event: Event) => io.tell(event) },
+    tierOf: (site, className) => tierOf(config, site, className),
+    agent: { id: config.agent, signer },
+    rootObjects: [...rootObjects(trust, lists), await recoveryScript()],
+  }
+  const source = openSource(job.source, job.mode, sourceEnvironment(io))
+  const held = stack.move()
+  return { world, job: backupJob(job, config), source, [Symbol.asyncDispose]: () => held.disposeAsync() }
+}
+
+/** A reader of what is kept: nothing at a site is written, no lock is taken, no key is needed to begin. */
+export interface ReaderSession extends AsyncDisposable {
+  readonly world: World
+}
+
+export interface ReaderOptions {
+  readonly io: Io
+  /** Only these sites; absent: all that are configured. */
+  readonly sites?: readonly string[] | undefined
+}
+
+export async function openReader(loaded: Loaded, { io, sites: names }: ReaderOptions): Promise<ReaderSession> {
+  const { config } = loaded
+  await using stack = new AsyncDisposableStack()
+  const catalog = stack.use(await readersCatalog(config.state))
+  const trust = await loadTrust(loaded)
+  const chosen = names ?? Object.keys(config.sites)
+  const sites = await openSites(config, chosen, { io, readOnly: true, device: null, needed: [] })
+  const vault: Vault = { sites, durable: config.durable, health: new SiteHealth(io.clock) }
+  const lists = await trustInForce(vault, trust, { catalog, root: config.trust.root, signal: io.signal })
+  const { pool, buffers } = openPool(stack)
+  const world: World = {
+    ...{ catalog, vault, repository: trust.repository, trust: lists, pool, buffers },
+    ...{ clock: io.clock, random: io.random, signal: io.signal, tell: (event: Event) => io.tell(event) },
+    tierOf: () => undefined,
+  }
+  const held = stack.move()
+  return { world, [Symbol.asyncDispose]: () => held.disposeAsync() }
+}
+
+async function prepareState(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 })
+    await chmod(path, 0o700)
+  } catch (cause) {
+    throw new JobError("job/target", `state directory ${path}: cannot be used: ${errnoOf(cause) ?? reasonOf(cause)}`, {
+      cause,
+      hint: 'check "state" in the configuration, and who owns that directory',
+    })
+  }
+}
+
+// A run that was killed could not remove the plaintext copies its source had made. Under the lock, no other run has any.
+async function removeScratch(state: string): Promise<void> {
+  for (const name of await readdir(state)) {
+    if (name.startsWith("scratch-")) await rm(join(state, name), { recursive: true, force: true })
+  }
+}
+
+function openCatalog(state: string, io: Io): Catalog {
+  return Catalog.open(join(state, "catalog.sqlite"), (reason) => {
+    io.tell({ type: "warning", message: `the catalog was damaged (${reason}) and put aside; what it remembered is read again` })
+  })
+}
+
+// A machine that only restores may have no state directory, or one it may not write: then nothing is remembered.
+async function readersCatalog(state: string): Promise<Catalog> {
+  try {
+    await mkdir(state, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error
+  }
+  return Catalog.openToRead(join(state, "catalog.sqlite"))
+}
+
+async function readSigningKey({ config, origins }: Loaded, io: Io) {
+  const { signingKey } = config
+  if (signingKey === undefined) {
+    throw new ConfigError("config/not-found", "signingKey: is not configured, but a run has to sign its commits", {
+      hint: "make one with `holdline init agent`",
+    })
+  }
+  const secret = await openSecret(signingKey, { key: "signingKey", origin: origins.get("signingKey") ?? { default: true }, env: io.env })
+  return parseSigningKey(secret.reveal(), "signingKey")
+}
+
+/** The trust list in force: the newest among the file's, those at the sites and those this host has followed before. */
+async function trustInForce(vault: Vault, trust: LoadedTrust, options: TrustOptions): Promise<readonly TrustList[]> {
+  const { catalog, root, signal } = options
+  const remembered = rememberedTrustLists(catalog).map((bytes) => decodeTrust(bytes, root))
+  const found = await listsAtSites(vault, root, signal)
+  const ours = [...trust.lists, ...remembered, ...found].filter(({ body }) => body.repository === trust.repository.id)
+  const lists = verifyTrustChain(ours, trust.repository.id)
+  rememberTrustLists(
+    catalog,
+    lists.map(({ body, bytes }) => ({ n: body.n, bytes })),
+  )
+  return lists
+}
+
+interface TrustOptions {
+  readonly catalog: Catalog
+  readonly root: string
+  readonly signal: AbortSignal
+}
+
+async function listsAtSites(vault: Vault, root: string, signal: AbortSignal): Promise<readonly TrustList[]> {
+  try {
+    return await readTrustLists(vault, root, { signal })
+  } catch (error) {
+    signal.throwIfAborted()
+    // No site answers: whatever comes next says so better.
+    if (error instanceof Error && "code" in error && error.code === "vault/unreachable") return []
+    throw error
+  }
+}
+
+function rootObjects(trust: LoadedTrust, lists: readonly TrustList[]): RootObject[] {
+  return [
+    { key: repositoryKey(trust.repositoryBytes), bytes: trust.repositoryBytes },
+    ...lists.map(({ body, bytes }) => ({ key: trustKey(body.n, bytes), bytes })),
+    ...trust.bundle.keys.map(({ name, bytes }) => ({ key: name, bytes })),
+  ]
+}
+
+/** Every site keeps the way home that needs no Holdline. */
+async function recoveryScript(): Promise<RootObject> {
+  const bytes = await readFile(
+    new URL(import.meta.url.endsWith(".ts") ? "../../bin/recover.sh" : "../../../bin/recover.sh", import.meta.url),
+  )
+  return { key: recoveryScriptKey(bytes), bytes }
+}
+
+interface OpenSites {
+  readonly io: Io
+  readonly readOnly: boolean
+  /** Device of the source, for sites on the same one; null where there is no source. */
+  readonly device: bigint | null
+  /** Sites without which the work cannot begin: of a kind that this release has. */
+  readonly needed: readonly string[]
+}
+
+async function openSites(config: Config, names: readonly string[], options: OpenSites): Promise<VaultSite[]> {
+  return await Promise.all(names.map((name) => openVaultSite(config, name, options)))
+}
+
+async function openVaultSite(config: Config, name: string, { io, readOnly, device, needed }: OpenSites): Promise<VaultSite> {
+  const settings = config.sites[name]
+  if (settings === undefined) {
+    throw new ConfigError("config/not-found", `${name}: no such site`, { hint: `the sites are ${Object.keys(config.sites).join(", ")}` })
+  }
+  const opened = await openOrAbsent(name, needed.includes(name), () => openSite({ name, settings, readOnly, signal: io.signal }, io))
+  const sameDevice = device !== null && settings.kind === "directory" && (await isOnDevice(settings.path, device))
+  const { provider, region, zone } = settings
+  const countsAsProvider = !sameDevice || (settings.kind === "directory" && settings.sameDevice === "accepted")
+  return { name, provider, region, zone, opened, countsAsProvider, sameDevice }
+}
+
+// A site that is away stops nobody; but no run begins with one of a kind that this release does not have.
+async function openOrAbsent(name: string, needed: boolean, open: () => Promise<OpenedSite>): Promise<OpenedSite> {
+  try {
+    return await open()
+  } catch (error) {
+    if (!(error instanceof SiteError)) throw error
+    if (error.code === "site/unsupported" && needed)
+      throw new ConfigError("config/invalid", error.message, { hint: error.hint ?? "", cause: error })
+    return absentSite(name, error)
+  }
+}
+
+async function isOnDevice(path: string, device: bigint): Promise<boolean> {
+  try {
+    return (await deviceOf(path)) === device
+  } catch {
+    return false
+  }
+}
+
+async function sourceDevice(job: Job, config: Config): Promise<bigint | null> {
+  try {
+    return await deviceOf("path" in job.source ? job.source.path : config.state)
+  } catch {
+    return null
+  }
+}
+
+export function openPool(stack: AsyncDisposableStack): { pool: WorkerPool; buffers: PackBuffers } {
+  const workers = Math.max(1, availableParallelism())
+  const pool = stack.use(new WorkerPool(workers))
+  const count = Math.max(2, Math.min(workers + 2, Math.floor(inFlightBytesMax / packBufferBytes)))
+  return { pool, buffers: new PackBuffers(count, packBufferBytes) }
+}
+
+function tierOf(config: Config, site: string, className: string): string | undefined {
+  const kind = config.sites[site]?.kind
+  const tier = config.classes[className]?.tier
+  return kind === "s3" ? tier?.s3 : kind === "gcs" ? tier?.gcs : undefined
+}
+
+function backupJob(job: Job, config: Config): BackupJob {
+  const settings = config.classes[job.class]
+  if (settings === undefined) throw new ConfigError("config/not-found", `${job.name}: class ${job.class} is not configured`)
+  const weekly = Object.entries(config.classes).find(([, { keyEpoch }]) => keyEpoch === "week")
+  return {
+    name: job.name,
+    dataset: job.dataset,
+    mode: job.mode,
+    class: { name: job.class, days: settings.days },
+    mixedClass: weekly?.[0] ?? job.class,
+    afterExpiry: job.afterExpiry ?? "recapture",
+  }
+}
+
+/** What a command source may see of the environment: enough to find programs and a home, no secrets. */
+function sourceEnvironment({ env }: Io): Record<string, string> {
+  const names = ["PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ"]
+  return Object.fromEntries([...names.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])), ["LANG", "C.UTF-8"]])
+}

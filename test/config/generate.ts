@@ -1,0 +1,5 @@
+import { writeFile } from "node:fs/promises"
+import { generatedFiles } from "./generated.ts"
+
+// Writes what is made from the schemas: `node test/config/generate.ts` after a change of them.
+for (const { path, text } of generatedFiles()) await writeFile(path, text)

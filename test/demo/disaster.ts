@@ -1,0 +1,69 @@
+import { readFileSync, rmSync, writeFileSync } from "node:fs"
+import { setImmediate as nextTurn } from "node:timers/promises"
+import type { World } from "../world/world.ts"
+import { filesOf } from "./compare.ts"
+
+/** What fire does. */
+export function destroy(path: string): void {
+  rmSync(path, { recursive: true })
+}
+
+/** Paths of a class's data packs, below the site's directory. */
+export function packsAt(site: string, className: string): string[] {
+  return filesOf(site)
+    .filter((path) => /^v1\/[^/]+\/pack\//.test(path) && path.includes(`/pack/${className}/`))
+    .sort()
+}
+
+/** Flips one bit in the middle of a file. Twice is not at all. */
+export function flipBits(path: string): void {
+  const bytes = readFileSync(path)
+  const middle = Math.floor(bytes.length / 2)
+  bytes.writeUInt8(bytes.readUInt8(middle) ^ 1, middle)
+  writeFileSync(path, bytes)
+}
+
+export interface Search {
+  readonly objects: number
+  readonly searched: number
+  readonly leaks: readonly string[]
+}
+
+/** Looks in every byte and every name of what the sites keep for what a thief would like to read there. */
+export async function readableBytes(sites: string, world: World): Promise<Search> {
+  const words = [
+    ...world.accounts.flatMap(({ domain, extensions }) => [domain, ...extensions.map(({ name }) => name)]),
+    ...numbersOf(world),
+    ...samplesOf(world),
+  ].map((word) => Buffer.from(word))
+  const leaks: string[] = []
+  // Where two sites have the same name they have the same bytes: verify has just hashed them.
+  const objects = new Map(filesOf(sites).map((path) => [path.replace(/^[^/]+/, ""), path])).values().toArray()
+  for (const path of objects) {
+    await nextTurn()
+    const haystack = Buffer.concat([Buffer.from(path, "latin1"), readFileSync(`${sites}/${path}`)])
+    for (const word of words) if (haystack.includes(word)) leaks.push(`${path} shows ${word.toString("latin1")}`)
+  }
+  return { objects: objects.length, searched: words.length, leaks }
+}
+
+const samplesMax = 40
+const sampleBytes = 32
+
+/** Pieces out of the middle of some recordings, where there is sound. */
+function samplesOf(world: World): Buffer[] {
+  const recordings = [...world.files.values()].filter(({ tree, size }) => tree === "recordings" && size > 10 * sampleBytes)
+  return recordings.slice(0, samplesMax).map(({ path, size }) => {
+    const content = readFileSync(Buffer.concat([Buffer.from(`${world.recordings}/`), path]))
+    const middle = Math.floor(size / 2)
+    return content.subarray(middle, middle + sampleBytes)
+  })
+}
+
+/** Telephone numbers of callers, as the call records have them. */
+function numbersOf(world: World): string[] {
+  const [first] = [...world.files.values()].filter(({ tree }) => tree === "cdr")
+  if (first === undefined) return []
+  const text = readFileSync(Buffer.concat([Buffer.from(`${world.cdr}/`), first.path]), "latin1")
+  return [...new Set(text.match(/\+1\d{10}/g))].slice(0, samplesMax)
+}

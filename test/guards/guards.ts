@@ -1,0 +1,371 @@
+/** One guard, as the smallest change of the source that takes it away, and the tests that must notice. */
+export interface Guard {
+  readonly name: string
+  readonly file: string
+  /** Occurs exactly once in the file. */
+  readonly find: string
+  readonly replace: string
+  /** Any of these turning red will do. */
+  readonly tests: readonly string[]
+  /** Only tests whose whole name fits this are run. */
+  readonly only?: string
+}
+
+const sites: readonly Guard[] = [
+  {
+    name: "a site gets a commit only when it has the packs",
+    file: "src/vault/commit.ts",
+    find: "heldAt(opened.site, [...packs.keys(), ...commit.keys], {",
+    replace: "heldAt(opened.site, [...commit.keys], {",
+    tests: ["test/fault/partial.test.ts"],
+    only: "one site of three is dead from",
+  },
+  {
+    name: "a site gets a commit only when it has the key objects",
+    file: "src/vault/commit.ts",
+    find: "heldAt(opened.site, [...packs.keys(), ...commit.keys], {",
+    replace: "heldAt(opened.site, [...packs.keys()], {",
+    tests: ["test/fault/partial.test.ts"],
+    only: "each call to a site fails",
+  },
+  {
+    name: "a site gets a commit only when it has those that register its keys",
+    file: "src/operation/own-log.ts",
+    find: "...before.map(({ key }) => key)",
+    replace: "",
+    tests: ["test/fault/partial.test.ts"],
+    only: "each call to a site fails",
+  },
+  {
+    name: "the next run brings sites what they missed",
+    file: "src/operation/backup.ts",
+    find: "await catchUp(world, log, job.dataset)",
+    replace: "",
+    tests: ["test/fault/partial.test.ts"],
+    only: "one site of three is full",
+  },
+  {
+    name: "durable counts providers too",
+    file: "src/vault/vault.ts",
+    find: "return copies >= vault.durable.copies && providers >= vault.durable.providers",
+    replace: "return copies >= vault.durable.copies",
+    tests: ["test/vault/vault.test.ts"],
+  },
+  {
+    name: "a commit at too few sites is no success",
+    file: "src/operation/backup.ts",
+    find: "commits.some(({ durable }) => !durable)",
+    replace: "commits.some(() => false)",
+    tests: ["test/fault/partial.test.ts"],
+    only: "two sites of three die",
+  },
+  {
+    name: "a fetched object has the SHA-256 asked for",
+    file: "src/vault/fetch.ts",
+    find: "sha256(bytes) !== options.sha256",
+    replace: "bytes.length < 0",
+    tests: ["test/fault/corruption.test.ts"],
+    only: "in the middle flipped",
+  },
+  {
+    name: "an object without its name's hash is rotten",
+    file: "src/vault/named.ts",
+    find: "if (hash32(fetched.bytes) === expected) return fetched",
+    replace: "if (expected !== '') return fetched",
+    tests: ["test/fault/corruption.test.ts"],
+    only: "any one byte",
+  },
+  {
+    name: "where one site fails, the next is asked",
+    file: "src/vault/fetch.ts",
+    find: "errors.push(error)",
+    replace: "throw error",
+    tests: ["test/vault/fetch.test.ts", "test/fault/corruption.test.ts"],
+    only: "another|one site of three",
+  },
+  {
+    name: "a buffer that a slow site may still read is not used again",
+    file: "src/operation/send.ts",
+    find: "else buffers.replace()",
+    replace: "else buffers.giveBack(done.buffer)",
+    tests: ["test/fault/partial.test.ts"],
+    only: "reads its bytes long after",
+  },
+]
+
+const memory: readonly Guard[] = [
+  {
+    name: "what the sites lost is forgotten before anything is called unchanged",
+    file: "src/operation/backup.ts",
+    find: "await forgetWhatIsGone(world, {",
+    replace: "void ({",
+    tests: ["test/fault/stale.test.ts"],
+    only: "lost packs that",
+  },
+  {
+    name: "a commit that no site lists is forgotten",
+    file: "src/operation/reuse.ts",
+    find: "  forgetLostCommits(world, settings)\n",
+    replace: "",
+    tests: ["test/fault/stale.test.ts"],
+    only: "lost the newest commit",
+  },
+  {
+    name: "an account that no log registers is not used",
+    file: "src/operation/reuse.ts",
+    find: "  forgetLostAccounts(world, settings)\n",
+    replace: "",
+    tests: ["test/fault/stale.test.ts"],
+    only: "was wiped",
+  },
+  {
+    name: "a pack too old to be listed once more is not",
+    file: "src/operation/reuse.ts",
+    find: "if (now - storedAt.getTime() > days * dayMs) old.add(pack.sha256)",
+    replace: "",
+    tests: ["test/fault/stale.test.ts"],
+    only: "outlive their lock",
+  },
+  {
+    name: "an account's key is used only when it is registered",
+    file: "src/operation/birth.ts",
+    find: "return account?.registered === true ? account : undefined",
+    replace: "return account",
+    tests: ["test/fault/crash.test.ts"],
+    only: "archive mode.*after the call",
+  },
+  {
+    name: "an account is registered only when enough sites say so",
+    file: "src/operation/birth.ts",
+    find: "  if (!isDurable(held, world.everywhere)) throw notDurable(accounts.length, missed[0]?.message)\n  markRegistered",
+    replace: "  markRegistered",
+    tests: ["test/fault/partial.test.ts"],
+    only: "register of accounts",
+  },
+  {
+    name: "all heads of a forked log are followed",
+    file: "src/operation/own-log.ts",
+    find: "this.#heads = headsOf(commits)",
+    replace: "this.#heads = headsOf(commits).slice(-1)",
+    tests: ["test/fault/stale.test.ts"],
+    only: "forks the log",
+  },
+  {
+    name: "an archive's items are pending until a commit is durable",
+    file: "src/operation/publish.ts",
+    find: "if (report.durable) {",
+    replace: "if (report.held.length > 0) {",
+    tests: ["test/fault/partial.test.ts"],
+    only: "reached one site",
+  },
+]
+
+const trust: readonly Guard[] = [
+  {
+    name: "a commit is signed by a trusted key of its agent",
+    file: "src/format/commit.ts",
+    find: "if (!publicKeysFor(body.agent).some((key) => signed.signedBy(key))) {",
+    replace: "if (publicKeysFor(body.agent).length < 0) {",
+    tests: ["test/fault/corruption.test.ts"],
+    only: "no trust list names",
+  },
+  {
+    name: "a commit is of this repository",
+    file: "src/vault/log.ts",
+    find: "body.repository !== options.repository || ",
+    replace: "",
+    tests: ["test/fault/corruption.test.ts"],
+    only: "of another repository",
+  },
+  {
+    name: "a commit is where its name says in the log",
+    file: "src/vault/log.ts",
+    find: " || body.seq !== entry.seq",
+    replace: "",
+    tests: ["test/fault/corruption.test.ts"],
+    only: "under a later number",
+  },
+  {
+    name: "trust lists follow one another by hash",
+    file: "src/format/trust.ts",
+    find: "list.body.n !== previous.body.n + 1 || list.body.prev !== previous.sha256",
+    replace: "list.body.n !== previous.body.n + 1",
+    tests: ["test/format/signed.test.ts"],
+  },
+  {
+    name: "a trust list followed before is never gone back behind",
+    file: "src/format/trust.ts",
+    find: "if (seen !== undefined && !sorted.some(",
+    replace: "if (sorted.length === 0 && seen !== undefined && !sorted.some(",
+    tests: ["test/format/signed.test.ts"],
+  },
+  {
+    name: "the root is the one whose fingerprint is pinned",
+    file: "src/format/trust.ts",
+    find: "if (fingerprintOf(root) !== fingerprint) {",
+    replace: "if (fingerprint === '') {",
+    tests: ["test/fault/corruption.test.ts", "test/format/vectors.test.ts"],
+    only: "another root|root",
+  },
+  {
+    name: "what a reader must not ignore is refused",
+    file: "src/format/fields.ts",
+    find: "if (unknown.length > 0) {",
+    replace: "if (unknown.length > 1000) {",
+    tests: ["test/fault/confinement.test.ts"],
+    only: "must not be ignored",
+  },
+]
+
+const bytes: readonly Guard[] = [
+  {
+    name: "a manifest is the one its inventory names",
+    file: "src/format/manifest.ts",
+    find: 'if (hash("sha256", lines, "hex") !== expected.sha256)',
+    replace: "if (lines.length === 0)",
+    tests: ["test/format/vectors.test.ts", "test/format/listing.test.ts"],
+  },
+  {
+    name: "a manifest is of the account, agent, dataset and day it is read for",
+    file: "src/format/manifest.ts",
+    find: "if (header[field] !== expected[field]) throw",
+    replace: "if (header[field] === '') throw",
+    tests: ["test/fault/confinement.test.ts"],
+    only: "header: nothing of it",
+  },
+  {
+    name: "a manifest lists each path once, in order",
+    file: "src/format/manifest.ts",
+    find: "Buffer.compare(before.path, after.path) >= 0",
+    replace: "before.path.length < 0",
+    tests: ["test/fault/confinement.test.ts"],
+    only: "a manifest that is not one",
+  },
+  {
+    name: "the last chunk of an age file says that it is the last",
+    file: "src/format/age.ts",
+    find: "nonce[11] = last ? 1 : 0",
+    replace: "nonce[11] = last ? 0 : 0",
+    tests: ["test/format/age.test.ts"],
+  },
+  {
+    name: "JSON has one encoding",
+    file: "src/format/canonical.ts",
+    find: "if (encodeCanonical(value) !== text) throw",
+    replace: "if (text === '') throw",
+    tests: ["test/format/canonical.test.ts"],
+  },
+  {
+    name: "a tar header is as this format writes it",
+    file: "src/format/tar.ts",
+    find: 'if (header.type !== "0" || Buffer.compare(tarHeader(member), bytes.subarray(position, content)) !== 0) {',
+    replace: 'if (header.type !== "0") {',
+    tests: ["test/format/tar.test.ts"],
+  },
+  {
+    name: "a file has the SHA-256 of its manifest",
+    file: "src/stream/extract.ts",
+    find: 'if (incoming.hash.digest("hex") !== file.sha256) {',
+    replace: "if (file.sha256 === '') {",
+    tests: ["test/fault/confinement.test.ts"],
+    only: "another file's",
+  },
+  {
+    name: "a file that changes while it is read is not kept",
+    file: "src/stream/collect.ts",
+    find: "if (file.descriptor !== null && file.stamp !== null) refuseChanged(file.stamp, stampOf(file.descriptor))",
+    replace: "",
+    tests: ["test/fault/torn.test.ts"],
+  },
+  {
+    name: "a program that failed wrote nothing",
+    file: "src/source/command.ts",
+    find: "    yield* program.stdout\n    await program.succeeded()\n",
+    replace: "    yield* program.stdout\n",
+    tests: ["test/source/command.test.ts"],
+  },
+  {
+    name: "a recording in progress is not a file yet",
+    file: "src/source/directory.ts",
+    find: "if (!settled(entry, rules.settleNs, nowNs)) {",
+    replace: "if (nowNs < 0n) {",
+    tests: ["test/source/directory.test.ts"],
+  },
+]
+
+const home: readonly Guard[] = [
+  {
+    name: "no link is followed on the way to a file",
+    file: "src/confined.ts",
+    find: "constants.O_RDONLY | (constants.O_DIRECTORY ?? 0) | (constants.O_NOFOLLOW ?? 0)",
+    replace: "constants.O_RDONLY | (constants.O_DIRECTORY ?? 0)",
+    tests: ["test/fault/confinement.test.ts"],
+    only: "is not followed",
+  },
+  {
+    name: "no path climbs",
+    file: "src/confined.ts",
+    find: 'text === ".." || ',
+    replace: "",
+    tests: ["test/fault/confinement.test.ts"],
+    only: "would climb out",
+  },
+  {
+    name: "nothing that is there is overwritten",
+    file: "src/confined-file.ts",
+    find: "      linkSync(this.#temporary, final)\n",
+    replace: "      renameSync(this.#temporary, final)\n",
+    tests: ["test/fault/confinement.test.ts"],
+    only: "links in it already",
+  },
+  {
+    name: "files written at once have names of their own",
+    file: "src/confined-file.ts",
+    find: ".holdline-${randomId(random)}",
+    replace: ".holdline-${String(randomId(random).length)}",
+    tests: ["test/fault/confinement.test.ts"],
+    only: "long names begin alike",
+  },
+  {
+    name: "links come last",
+    file: "src/operation/restore.ts",
+    find: "this.#links.push(item)",
+    replace: "this.#trying(item.path, () => this.#tree.makeSymlink(item.path, item.link ?? Buffer.alloc(0)))",
+    tests: ["test/fault/confinement.test.ts"],
+    only: "the file wins",
+  },
+  {
+    name: "a customer's two accounts are one customer's",
+    file: "src/operation/contents.ts",
+    find: "customers.get(account) ?? account",
+    replace: "account",
+    tests: ["test/fault/stale.test.ts"],
+    only: "each file once",
+  },
+  {
+    name: "what no site can list is lost by itself",
+    file: "src/operation/contents.ts",
+    find: "    if (!isLost(error)) throw error\n",
+    replace: "    throw error\n",
+    tests: ["test/fault/corruption.test.ts"],
+    only: "cut to half.*every site has one key object",
+  },
+  {
+    name: "a damaged pack gives up what is good of it",
+    file: "src/operation/retrieve.ts",
+    find: "isDamaged(error, rot) ? halves(needs) : [needs, []]",
+    replace: "[needs, []] as const",
+    tests: ["test/fault/confinement.test.ts"],
+    only: "a lie about where bytes are",
+  },
+  {
+    name: "a restore says what it met",
+    file: "src/operation/restore.ts",
+    find: "warnings.add(event.message)",
+    replace: "void warnings",
+    tests: ["test/fault/corruption.test.ts"],
+    only: "cut to half.*one site of three has every commit",
+  },
+]
+
+export const guards: readonly Guard[] = [...sites, ...memory, ...trust, ...bytes, ...home]
