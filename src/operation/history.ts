@@ -5,7 +5,7 @@ import { agentKeys } from "../format/trust.ts"
 import { count, formatDuration } from "../units.ts"
 import { gapsIn, type LogEntry, type LoggedCommit, listLog, readLog } from "../vault/log.ts"
 import { unreachable } from "../vault/unreachable.ts"
-import type { World } from "./world.ts"
+import type { KeeperWorld } from "./world.ts"
 
 /** A snapshot: a backup commit, and where and since when the sites have it. */
 export interface Snapshot {
@@ -26,7 +26,7 @@ export interface History {
   readonly gaps: readonly { readonly agent: string; readonly missing: number }[]
 }
 
-export async function readHistory(world: World): Promise<History> {
+export async function readHistory(world: KeeperWorld): Promise<History> {
   const agents = [...new Set(world.trust.flatMap(({ body }) => body.agents.map(({ id }) => id)))]
   const snapshots: Snapshot[] = []
   const keys = new Map<string, KeyRecord[]>()
@@ -62,7 +62,7 @@ export async function readHistory(world: World): Promise<History> {
  * One agent's commits in the order of its log, each no older than the one before: a site with a wrong clock, or one that was copied
  * without times, must not make an old snapshot the newest.
  */
-function inOrder(commits: readonly LoggedCommit[], world: World): LoggedCommit[] {
+function inOrder(commits: readonly LoggedCommit[], world: KeeperWorld): LoggedCommit[] {
   let latest = new Date(0)
   let worst = 0
   const ordered = commits.map(({ commit, entry }) => {
@@ -83,7 +83,7 @@ const siteTimeToleranceMs = 10 * 60_000
 const removalGraceMs = 24 * 3_600_000
 
 /** Whether the root had taken the agent off its list before a site stored this. */
-function wasRemovedBefore(world: World, agent: string, storedAt: Date): boolean {
+function wasRemovedBefore(world: KeeperWorld, agent: string, storedAt: Date): boolean {
   const last = world.trust.findLastIndex(({ body }) => body.agents.some(({ id }) => id === agent))
   const removal = world.trust[last + 1]
   return removal !== undefined && storedAt.getTime() > Date.parse(removal.body.created) + removalGraceMs
@@ -93,7 +93,7 @@ function removed(agent: string): KeyError {
   return new KeyError("key/untrusted", `agent ${agent} had been removed from the trust list when a site stored it`)
 }
 
-async function readAgent(world: World, agent: string) {
+async function readAgent(world: KeeperWorld, agent: string) {
   const { signal, vault } = world
   const onFailover = failoverTeller(world)
   const { entries, unreadable } = await listLog(vault, agent, { signal, onFailover })
@@ -106,7 +106,7 @@ async function readAgent(world: World, agent: string) {
 }
 
 /** Tells of every site that did not deliver. */
-export function failoverTeller(world: Pick<World, "tell">) {
+export function failoverTeller(world: Pick<KeeperWorld, "tell">) {
   return ({ key, error, next }: { key: string; error: { site: string; message: string }; next: string | null }): void => {
     world.tell({ type: "failover", key, site: error.site, message: error.message, next })
   }

@@ -7,15 +7,13 @@ import type { PackBuffers, WorkerPool } from "../stream/pool.ts"
 import type { Vault } from "../vault/vault.ts"
 import type { Event } from "./event.ts"
 
-/** What every operation is given: nothing is taken from the air. wiring/ makes it from configuration and environment. */
-export interface World {
+/** What upkeep is given: it works on ciphertext and signed commits alone, and nothing here can decrypt. */
+export interface KeeperWorld {
   readonly catalog: Catalog
   readonly vault: Vault
   readonly repository: Repository
   /** Every trust list, oldest first; the last one is in force. */
   readonly trust: readonly TrustList[]
-  readonly pool: WorkerPool
-  readonly buffers: PackBuffers
   readonly clock: Clock
   readonly random: Random
   readonly signal: AbortSignal
@@ -23,6 +21,12 @@ export interface World {
   tell(event: Event): void
   /** The provider's storage class for packs of a class at a site; undefined: the bucket's default. */
   tierOf(site: string, className: string): string | undefined
+}
+
+/** What every operation on contents is given: nothing is taken from the air. wiring/ makes it from configuration and environment. */
+export interface World extends KeeperWorld {
+  readonly pool: WorkerPool
+  readonly buffers: PackBuffers
 }
 
 /** What only the agent has. */
