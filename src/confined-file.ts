@@ -36,6 +36,8 @@ interface NewFilePlace {
   readonly name: Buffer
   /** As a person knows it. */
   readonly path: Buffer
+  /** Of the tree it lies in: what its temporary name is known by. */
+  readonly mark: string
 }
 
 const createFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | (constants.O_NOFOLLOW ?? 0)
@@ -52,7 +54,7 @@ export class NewFile {
 
   constructor(place: NewFilePlace, random: Random) {
     this.#place = place
-    const { descriptor, path } = openNew(place.directory, random)
+    const { descriptor, path } = openNew(place, random)
     this.descriptor = descriptor
     this.#temporary = path
   }
@@ -136,14 +138,33 @@ export function taken(error: unknown, path: Buffer): unknown {
 }
 
 // A name that nothing has. What exists under a name of this kind may be a file that was captured, so it is never taken away.
-function openNew(directory: HeldDirectory, random: Random): { readonly descriptor: number; readonly path: Buffer } {
+function openNew({ directory, mark }: NewFilePlace, random: Random): { readonly descriptor: number; readonly path: Buffer } {
   for (let attempt = 1; ; attempt++) {
-    const path = directory.at(Buffer.from(`.holdline-${randomId(random)}`))
+    const path = directory.at(Buffer.from(`.holdline-${mark}-${String(process.pid)}-${randomId(random)}`))
     try {
       return { descriptor: openSync(path, createFlags, 0o600), path }
     } catch (error) {
       if (errnoOf(error) !== "EEXIST" || attempt === attemptsMax) throw error
     }
+  }
+}
+
+/**
+ * Whether a name is one that a process which is gone gave to a file it had not finished, in the tree of this mark. This process's own
+ * number counts as gone: in a container each process may get the same, and whoever asks has no file open there yet.
+ */
+export function isLeftover(name: string, mark: string): boolean {
+  const [, of, pid] = /^\.holdline-([0-9a-f]{16})-([1-9]\d{0,9})-[0-9a-f]{32}$/.exec(name) ?? []
+  return of === mark && !isOther(Number(pid))
+}
+
+/** Whether another process of that number runs. */
+function isOther(pid: number): boolean {
+  if (pid === process.pid) return false
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return errnoOf(error) !== "ESRCH"
   }
 }
 

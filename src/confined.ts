@@ -1,5 +1,6 @@
-import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, readlinkSync, symlinkSync } from "node:fs"
-import { type FileAttributes, type HeldDirectory, NewFile, setAttributes, taken } from "./confined-file.ts"
+import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, readdirSync, readlinkSync, symlinkSync, unlinkSync } from "node:fs"
+import { type FileAttributes, type HeldDirectory, isLeftover, NewFile, setAttributes, taken } from "./confined-file.ts"
+import { sha256 } from "./digest.ts"
 import { errnoOf, JobError } from "./errors.ts"
 import { nameBytesMax, pathBytesMax } from "./limits.ts"
 import { type Random, systemRandom } from "./random.ts"
@@ -16,12 +17,15 @@ const openDirectoriesMax = 60
 export class ConfinedTree {
   readonly #root: Buffer
   readonly #random: Random
+  /** In the name of every unfinished file: no other tree has the same. */
+  readonly #mark: string
   /** Directories by path, the least recently used first. */
   readonly #open = new Map<string, OpenDirectory>()
 
   constructor(root: string, random: Random = systemRandom) {
     this.#root = Buffer.from(root)
     this.#random = random
+    this.#mark = sha256(this.#root).slice(0, 16)
   }
 
   /** Opens a new file for writing under a temporary name; `settle` gives it its own. It does not need the tree any longer. */
@@ -29,7 +33,7 @@ export class ConfinedTree {
     const { parents, name } = split(path)
     const directory = this.#hold(parents, openOrMake)
     try {
-      return new NewFile({ directory, name, path }, this.#random)
+      return new NewFile({ directory, name, path, mark: this.#mark }, this.#random)
     } catch (error) {
       directory.release()
       throw error
@@ -46,6 +50,22 @@ export class ConfinedTree {
       if (code === "EMFILE" || code === "ENFILE" || (code === undefined && !(error instanceof JobError))) throw error
       // Whoever creates it is told what stands in the way.
       return null
+    }
+  }
+
+  /** Removes what a process that was killed left unfinished in the directory of this path, in this very tree; how many these were. */
+  removeLeftovers(path: Buffer): number {
+    try {
+      return this.#within(split(path).parents, openDirectory, (directory) => {
+        const names = readdirSync(directory.at(Buffer.from("."))).filter((name) => isLeftover(name, this.#mark))
+        const files = names.map((name) => directory.at(Buffer.from(name))).filter((at) => lstatSync(at, { throwIfNoEntry: false })?.isFile())
+        for (const file of files) unlinkSync(file)
+        return files.length
+      })
+    } catch (error) {
+      if (errnoOf(error) === undefined && !(error instanceof JobError)) throw error
+      // Where there is no such directory, or none that may be changed, whoever writes there is told.
+      return 0
     }
   }
 

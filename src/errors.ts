@@ -29,15 +29,22 @@ export type SiteErrorCode =
   | "site/unavailable" // network, timeout, 5xx
   | "site/corrupt" // the bytes that came back are not the bytes that were kept
 
+export interface SiteErrorDetails extends ErrorDetails {
+  /** How long the server asks to be left alone. */
+  readonly retryAfterMs?: number | undefined
+}
+
 /** A site did not do what was asked. The message starts with the site's name. */
 export class SiteError extends BackupError {
   readonly site: string
   readonly code: SiteErrorCode
+  readonly retryAfterMs?: number
 
-  constructor(site: string, code: SiteErrorCode, message: string, details: ErrorDetails = {}) {
+  constructor(site: string, code: SiteErrorCode, message: string, details: SiteErrorDetails = {}) {
     super(`${site}: ${message}`, details)
     this.site = site
     this.code = code
+    if (details.retryAfterMs !== undefined) this.retryAfterMs = details.retryAfterMs
   }
 
   /** Whether trying the same call again can help. This is the only place that decides it. */
@@ -86,6 +93,7 @@ export type JobErrorCode =
   | "job/busy" // another process holds the lock
   | "job/clock" // this machine's clock cannot be right
   | "job/not-durable" // fewer copies than promised
+  | "job/spool-full" // too few sites answer, and nothing more may wait on this host
   | "job/not-found" // no such snapshot, dataset, account or path
   | "job/target" // the restore target cannot be used
   | "job/unconfined" // a path would leave its target

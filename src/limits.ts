@@ -55,12 +55,36 @@ export const keyBytesMax = 1024
 export const temporaryAgeMaxMs = 24 * 3_600_000
 /** Enough to keep a disk or an NFS mount busy; each call in flight holds one of libuv's threads. */
 export const directoryConcurrency = 4
+/** All attempts at one call: two that end at their deadline, and the waits. Who calls has other sites, and other work, to turn to. */
+const patienceMs = 5 * 60_000
+/** A server that asks for a longer rest than this is one to come back to in the next run. */
+const retryAfterMaxMs = 60_000
 /** A mounted directory is either there or gone for longer than any retry: few attempts. 32 MiB in two minutes is 270 KiB/s. */
-export const directoryRetry = { attempts: 3, firstDelayMs: 200, maxDelayMs: 5_000, callTimeoutMs: 120_000 } as const
+export const directoryRetry = { attempts: 3, firstDelayMs: 200, maxDelayMs: 5_000, callTimeoutMs: 120_000, patienceMs, retryAfterMaxMs } as const
 /** From so many keys below one prefix on, listing it is tried before asking for each. */
 export const presenceListMin = 32
 /** A page of 1000 listed objects costs what 12 HEAD requests cost: beyond so many objects per key asked for, asking is cheaper. */
 export const presenceListedPerKeyMax = 80
+/** Calls in a row, each tried as often as its policy says, after which a site is left alone. */
+export const circuitFailuresMax = 3
+/** The first rest of a site that fails; each next one is twice as long, up to a quarter of the hour that most jobs wait for their next run. */
+export const circuitRestMs = 30_000
+export const circuitRestMaxMs = 15 * 60_000
+/** Calls that must succeed after a rest before a site is trusted as before: until then one failure sends it back. */
+export const circuitTrialCalls = 5
+/** Once enough sites hold an object, the others get this long and the time its bytes take on a line of 8 Mbit/s: then it goes on without them. */
+export const placePatienceMs = 5_000
+export const placePatientBytesPerSecond = MiB
+/** Readers wait this long for a site's list of commits when enough others have given theirs: longer than any page takes to come. */
+export const readPatienceMs = 20_000
+/** A run waits this long for a site's trust lists when enough others have given theirs. */
+export const trustPatienceMs = 1_000
+/** A run waits this long before it begins without a site's list of commits; what comes later is looked at when the run ends. */
+export const beginPatienceMs = 250
+/** A site that has not answered once in so long since it was first asked is away. */
+export const firstAnswerMs = 10_000
+/** When a run is durable, the sites that lag get this long to be completed; the next run, or repair, goes on from there. */
+export const laggardPatienceMs = 60_000
 /** A site that failed is asked last for so long. */
 export const siteFailureMemoryMs = 5 * 60_000
 /** A customer's stable id on its platform: a domain name or a uuid, with room to spare. */
@@ -117,12 +141,52 @@ export const gcsConcurrency = 8
 /** A site's own setting of it goes this far: each call in flight holds up to 32 MiB. */
 export const gcsConcurrencyMax = 64
 /** Google asks for truncated exponential backoff; in all this waits out a minute. 32 MiB in two minutes is 270 KiB/s. */
-export const gcsRetry = { attempts: 6, firstDelayMs: 500, maxDelayMs: 32_000, callTimeoutMs: 120_000 } as const
+export const gcsRetry = { attempts: 6, firstDelayMs: 500, maxDelayMs: 32_000, callTimeoutMs: 120_000, patienceMs, retryAfterMaxMs } as const
 /** As for GCS: S3 takes thousands a second, other stores at least as many at once. */
 export const s3Concurrency = 8
 /** A site's own setting of it goes this far: each call in flight holds up to 32 MiB. */
 export const s3ConcurrencyMax = 64
 /** Full jitter up to 20 s waits out a minute in all, as AWS's own clients do when asked to slow down. 32 MiB in two minutes is 270 KiB/s. */
-export const s3Retry = { attempts: 6, firstDelayMs: 500, maxDelayMs: 20_000, callTimeoutMs: 120_000 } as const
+export const s3Retry = { attempts: 6, firstDelayMs: 500, maxDelayMs: 20_000, callTimeoutMs: 120_000, patienceMs, retryAfterMaxMs } as const
+/** Below this, a pack of 16 MiB would keep a site's line busy for half an hour: a setting in the wrong unit. */
+export const bandwidthMin = 10 * KiB
 /** A server that takes no connection within this is away. */
 export const s3ConnectionTimeoutMs = 10_000
+/**
+ * For a reader who has other sites to turn to. What cannot answer a few bytes in 5 s is away; a pack gets 15 s and the time it takes at
+ * 270 KiB/s, the slowest line that any call bears: a frozen site costs a restore a good minute, once.
+ */
+export const readPatience = { answerMs: 5_000, startMs: 15_000, bytesPerSecond: 270 * KiB } as const
+/** Asking which of many objects a site holds takes, beyond the first answer, at most this long for each: a page of 1000 in 5 s. */
+export const holdingMsPerKey = 5
+/** Read from a pack to measure a site whose speed is not known: long enough to tell a line from its delay, and free of cost anywhere. */
+export const speedProbeBytes = 1 * MiB
+/** Fewer bytes than this say nothing of a site's speed. */
+export const speedBytesMin = 256 * KiB
+/** A speed measured longer ago was measured on another line. */
+export const speedMemoryMs = 30 * 86_400_000
+/** What a plan reckons with where nothing could be measured: a modest disk, a modest line. */
+export const assumedBytesPerSecond = 60 * MiB
+export const assumedFilesPerSecond = 2000
+/** A cheaper site is much slower where it takes this many times as long as the fastest, and this much longer at least. */
+export const muchSlowerTimes = 3
+export const muchSlowerSeconds = 10 * 60
+/** Going back to a site that failed may cost a wait like the first: it must save so many seconds, or so much money (in any currency). */
+export const returnSavesSeconds = 10 * 60
+export const returnSavesAmount = 1
+/** A signature of SSH by an ed25519 key, its namespace and a token's application included, has about 300 bytes. */
+export const sshSignatureBytesMax = 4 * KiB
+/** What people are asked to sign: one line that a person can read. */
+export const statementBytesMax = 8 * KiB
+/** Signatures of one approval: two people must sign, more may. */
+export const approvalSignaturesMax = 16
+/** From the asking to the recording of an approval: people have weekends, and what was approved long ago may no longer be meant. */
+export const approvalValidMs = 7 * 24 * 3_600_000
+/** What was on its way when the root removed its author, or when it lapsed, may still arrive. */
+export const removalGraceMs = 24 * 3_600_000
+/** Objects that upkeep asks the sites for at once: their names take some megabytes, and a folder of a day is listed once. */
+export const upkeepPortionMax = 20_000
+/** So many objects in a row that a site lists and does not give back: it is the site that is ill, and not they. */
+export const unreadInARowMax = 3
+/** Upkeep has no use for an answer that leaves a site out: one that is slow is waited for as long as its own retries take, below a day. */
+export const upkeepPatienceMs = 24 * 3_600_000

@@ -12,11 +12,17 @@ export function keyIdOf(raw: string): string {
 
 /** "SHA256:…" as `ssh-keygen -lf` prints it: over the key's SSH wire encoding (RFC 8709). */
 export function fingerprintOf(raw: string): string {
-  const wire = Buffer.concat([sshString(Buffer.from("ssh-ed25519")), sshString(Buffer.from(raw, "base64"))])
+  return wireFingerprint(Buffer.concat([sshString("ssh-ed25519"), sshString(Buffer.from(raw, "base64"))]))
+}
+
+/** The fingerprint of any public key in its SSH wire encoding. */
+export function wireFingerprint(wire: Uint8Array): string {
   return `SHA256:${hash("sha256", wire, "base64").replace(/=+$/, "")}`
 }
 
-function sshString(bytes: Buffer): Buffer {
+/** A string of SSH's protocols (RFC 4251): four bytes of length, most significant first, and the bytes. */
+export function sshString(content: Uint8Array | string): Buffer {
+  const bytes = Buffer.from(content)
   const length = Buffer.alloc(4)
   length.writeUInt32BE(bytes.length)
   return Buffer.concat([length, bytes])

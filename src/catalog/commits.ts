@@ -2,7 +2,7 @@ import { z } from "zod"
 import { sha256 } from "../digest.ts"
 import { parseCommitKey } from "../format/names.ts"
 import type { Catalog } from "./catalog.ts"
-import { blobOf, numberOf } from "./rows.ts"
+import { blobOf, numberOf, textOf } from "./rows.ts"
 
 /** The commits read so far, so that only new ones are fetched. Whoever reads one checks its signature again. */
 export function rememberedCommits(catalog: Catalog): {
@@ -28,6 +28,13 @@ export function rememberedCommits(catalog: Catalog): {
       )
     },
   }
+}
+
+/** The commits of an agent that are remembered, as a site would list them. */
+export function rememberedKeys(catalog: Catalog, agent: string): { readonly key: string; readonly bytes: number; readonly storedAt: Date }[] {
+  return catalog
+    .all("SELECT key, length(bytes) AS bytes, time FROM commit_object WHERE agent = ? ORDER BY key", agent)
+    .map((row) => ({ key: textOf(row, "key"), bytes: numberOf(row, "bytes"), storedAt: new Date(textOf(row, "time")) }))
 }
 
 function timeOf(bytes: Uint8Array): string {

@@ -1,5 +1,5 @@
 /** A catalog of another version is put aside and rebuilt: it is a cache. */
-export const schemaVersion = 1
+export const schemaVersion = 2
 
 export const schema = `
 -- Who an account is to its platform, and the identity it is encrypted to. key_bytes is kept until the key object is registered.
@@ -77,6 +77,15 @@ CREATE TABLE trust_list (
   bytes BLOB NOT NULL
 ) STRICT;
 
+-- Approvals that were found in the logs, and since when a site had them: so that a retired site is left out before it is asked.
+-- Whoever reads one checks its signatures again.
+CREATE TABLE approval (
+  sha256     TEXT PRIMARY KEY,
+  statement  TEXT NOT NULL,
+  signatures TEXT NOT NULL,
+  stored_at  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- How far each verification went.
 CREATE TABLE proof (
   dataset    TEXT NOT NULL,
@@ -85,6 +94,71 @@ CREATE TABLE proof (
   time       TEXT NOT NULL,
   commit_sha TEXT NOT NULL
 ) STRICT;
+
+-- What the last scrub of each site found. cursor is where in the space of hashes the next one begins to read, from 0 to 1.
+CREATE TABLE scrub (
+  site       TEXT PRIMARY KEY,
+  started    TEXT NOT NULL,
+  seconds    REAL NOT NULL,
+  outcome    TEXT NOT NULL,
+  objects    INTEGER NOT NULL,
+  bytes      INTEGER NOT NULL,
+  read       INTEGER NOT NULL,
+  read_bytes INTEGER NOT NULL,
+  missing    INTEGER NOT NULL,
+  cut        INTEGER NOT NULL,
+  rotten     INTEGER NOT NULL,
+  unread     INTEGER NOT NULL,
+  unreadable TEXT,
+  cursor     REAL NOT NULL,
+  round      TEXT NOT NULL,
+  read_since TEXT
+) STRICT, WITHOUT ROWID;
+
+-- Copies that are not to be relied on: a scrub or a repair found them so, and no later one found them good.
+CREATE TABLE flaw (
+  site   TEXT NOT NULL,
+  key    TEXT NOT NULL,
+  kind   TEXT NOT NULL,
+  detail TEXT NOT NULL,
+  found  TEXT NOT NULL,
+  PRIMARY KEY (site, key)
+) STRICT, WITHOUT ROWID;
+
+-- When a verification last read and hashed all that a site keeps of a dataset.
+CREATE TABLE site_proof (
+  site    TEXT NOT NULL,
+  dataset TEXT NOT NULL,
+  time    TEXT NOT NULL,
+  PRIMARY KEY (site, dataset)
+) STRICT, WITHOUT ROWID;
+
+-- How fast each site delivered to the last restore that read enough from it to tell.
+CREATE TABLE site_speed (
+  site             TEXT PRIMARY KEY,
+  bytes_per_second INTEGER NOT NULL,
+  time             TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- How far sites were behind when the last run of a dataset ended; commits is NULL where a site could not say.
+CREATE TABLE site_lag (
+  site    TEXT NOT NULL,
+  dataset TEXT NOT NULL,
+  time    TEXT NOT NULL,
+  commits INTEGER,
+  since   TEXT,
+  PRIMARY KEY (site, dataset)
+) STRICT, WITHOUT ROWID;
+
+-- How sites answered: who failed lately is left alone for a while, whichever process asks.
+CREATE TABLE site_condition (
+  site          TEXT PRIMARY KEY,
+  failures      INTEGER NOT NULL,
+  failing_since TEXT,
+  reason        TEXT NOT NULL,
+  rest_until    TEXT,
+  rest_ms       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE run (
   number  INTEGER PRIMARY KEY,

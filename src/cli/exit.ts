@@ -64,6 +64,7 @@ const exitByError: Readonly<Record<ErrorCode, Exit>> = {
   "job/busy": "busy",
   "job/clock": "failed",
   "job/not-durable": "failed",
+  "job/spool-full": "failed",
   "job/not-found": "notFound",
   "job/target": "failed",
   "job/unconfined": "failed",

@@ -76,7 +76,7 @@ async function makeHost({ dir, site, recipients }: HostOptions, bench: Bench): P
 async function signFirst(trust: VerifiedTrust, { directory }: QuickHost, bench: Bench): Promise<VerifiedTrust> {
   const { config: path, jobs, root, request } = quickPlaces(directory)
   const { config } = await loadConfig({ env: {}, flags: { config: path, jobs }, cwd: bench.cwd })
-  const wanted = { settings: signedSettingsOf(config), requests: [await readRequest(request)], removed: [] }
+  const wanted = { settings: signedSettingsOf(config), requests: [await readRequest(request)], removed: [], people: [], removedPeople: [] }
   return signTrust(trust, draftTrust(trust, wanted, bench.clock.now()), await readSigningKey(root))
 }
 

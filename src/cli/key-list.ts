@@ -1,8 +1,10 @@
 import { resolve } from "node:path"
 import type { Command } from "commander"
+import { sshFingerprint, sshKeyType } from "../format/ssh-key.ts"
 import { abbreviated } from "../key/recipient.ts"
 import { readTrustFile, type VerifiedTrust, verifyBundle } from "../operation/trust-bundle.ts"
 import { table } from "../report/table.ts"
+import { visible } from "../report/visible.ts"
 import { fingerprintOf } from "../signature.ts"
 import { count } from "../units.ts"
 import { loadTrust } from "../wiring/trust.ts"
@@ -19,7 +21,9 @@ export function addKeyListCommand(key: Command, bench: Bench): void {
   const command = key
     .command("list")
     .summary("show whom and what the root has signed")
-    .description("Shows the newest trust list: the agents and their keys, who can open backups, what is kept how long and where.")
+    .description(
+      "Shows the newest trust list: the agents and their keys, the people who may approve, who can open backups, what is kept how long and where.",
+    )
     .option("--trust <file>", "a trust file (default: the configuration's trust.file)")
     .option("--fingerprint <fingerprint>", "the root's, SHA256:… (default: the configuration's trust.root)")
     .action(async (place: TrustPlace) => listKeys(await trustAt(place, bench), bench))
@@ -46,11 +50,12 @@ async function trustAt({ trust, fingerprint }: TrustPlace, bench: Bench): Promis
 }
 
 function listKeys({ repository, newest }: VerifiedTrust, bench: Bench): void {
-  const { n, created, agents, organisation, catalog, classes, sites, durable } = newest.body
+  const { n, created, agents, people, organisation, catalog, classes, sites, durable } = newest.body
   const root = fingerprintOf(repository.root)
   const rows = [
     ["root", "", root],
     ...agents.map(({ id, role, key }) => [role, id, fingerprintOf(key)]),
+    ...people.map((person) => ["person", `${visible(person.name)} (${person.roles.map(visible).join(", ")})`, sshFingerprint(person)]),
     ...organisation.recipients.map(({ name, recipient }) => ["organisation", name, abbreviated(recipient)]),
     ["catalog", "", abbreviated(catalog.recipient)],
   ]
@@ -66,6 +71,8 @@ function listKeys({ repository, newest }: VerifiedTrust, bench: Bench): void {
     ),
   )
   for (const { id, role, key, from } of agents) bench.record("agent", { agent: id, role, key: fingerprintOf(key), from })
+  for (const person of people)
+    bench.record("person", { name: person.name, key: sshFingerprint(person), type: sshKeyType(person), roles: person.roles })
   for (const { name, recipient } of organisation.recipients) bench.record("recipient", { name, recipient })
   bench.record("summary", { command: "key list", repository: repository.id, root, list: n, created, classes, sites, durable })
 }

@@ -3,10 +3,12 @@ import type { Command } from "commander"
 import { ConfigError, KeyError } from "../errors.ts"
 import { writeAtomically } from "../files.ts"
 import { encodeBundle } from "../format/bundle.ts"
+import type { Person } from "../format/trust.ts"
 import { readPrivateFile } from "../key/private-file.ts"
 import { readSigningKey, type SigningKey } from "../key/signing.ts"
 import { readTrustFile, type VerifiedTrust, verifyBundle } from "../operation/trust-bundle.ts"
 import { draftTrust, planOf, refuseWeaker, signTrust, type TrustChange } from "../operation/trust-list.ts"
+import { knownRoles, readPerson } from "../operation/trust-people.ts"
 import { readRequest } from "../operation/trust-request.ts"
 import { randomId } from "../random.ts"
 import { table } from "../report/table.ts"
@@ -22,6 +24,9 @@ interface TrustOptions {
   readonly trust?: string
   readonly passphraseFile?: string
   readonly remove: readonly string[]
+  readonly person: readonly string[]
+  readonly role: readonly string[]
+  readonly removePerson: readonly string[]
   readonly allowWeaker?: boolean
   readonly yes?: boolean
 }
@@ -29,16 +34,19 @@ interface TrustOptions {
 export function addKeyTrustCommand(key: Command, bench: Bench): void {
   const command = key
     .command("trust")
-    .summary("sign the next trust list: agents, classes, sites")
+    .summary("sign the next trust list: agents, people, classes, sites")
     .description(
-      "Signs, on an operator's machine, the trust list that follows the newest: with the agents whose requests are given, and the classes, " +
-        "sites and copies of the configuration. It shows what changes and asks before it signs.",
+      "Signs, on an operator's machine, the trust list that follows the newest: with the agents whose requests are given, the people " +
+        "who may approve what takes two of them, and the classes, sites and copies of the configuration. It shows what changes and asks before it signs.",
     )
     .argument("[request...]", "requests that `holdline init agent` wrote; none to sign classes and sites only")
     .requiredOption("--root <file>", "the root key")
     .option("--passphrase-file <file>", "a file with the root key's passphrase, where it is encrypted")
     .option("--trust <file>", "the trust file to add to (default: trust.json beside the root key)")
     .option("--remove <agent...>", "agents to believe no longer; what they signed before stays valid", [])
+    .option("--person <name=file...>", "people who may approve, each with the `.pub` file of an SSH key of type ed25519 or ed25519-sk", [])
+    .option("--role <role...>", `what they may approve: ${knownRoles.join(", ")} (default: all of it)`, [...knownRoles])
+    .option("--remove-person <name...>", "people who may approve no longer; what they approved before stays approved", [])
     .option("--allow-weaker", "sign fewer days, copies or providers than before")
     .option("--yes", "sign without asking")
     .action((requests: string[], options: TrustOptions) => sign(requests, options, bench))
@@ -47,8 +55,9 @@ export function addKeyTrustCommand(key: Command, bench: Bench): void {
       ["holdline key trust pbx-fra-1.request.json --root root.key", "believe a new agent"],
       ["holdline key trust --root root.key", "sign changed classes and sites"],
       ["holdline key trust --root root.key --remove pbx-fra-1", "believe a stolen host no longer"],
+      ["holdline key trust --root root.key --person Ada=ada.pub Ben=ben.pub", "let two people approve, such as the retiring of a site"],
     ],
-    reads: "the root key, the trust file, the configuration, the requests",
+    reads: "the root key, the trust file, the configuration, the requests, the people's public keys",
     writes: "the trust file",
     exits: ["done", "usage", "denied", "notFound"],
   })
@@ -62,7 +71,8 @@ async function sign(requestPaths: readonly string[], options: TrustOptions, benc
   const { config } = await bench.load()
   refuseOtherRoot(config.trust.root, root.fingerprint)
   const requests = await Promise.all(requestPaths.map((path) => readRequest(resolve(bench.cwd, path))))
-  const wanted = { settings: signedSettingsOf(config), requests, removed: options.remove }
+  const people = await Promise.all(options.person.map((given) => personFrom(given, options.role, bench)))
+  const wanted = { settings: signedSettingsOf(config), requests, removed: options.remove, people, removedPeople: options.removePerson }
   const draft = draftTrust(trust, wanted, bench.clock.now())
   const plan = planOf(trust.lists, draft)
   bench.record("plan", { list: draft.n, changes: plan })
@@ -85,6 +95,14 @@ async function sign(requestPaths: readonly string[], options: TrustOptions, benc
     "",
     `Next: copy ${trustPath} to ${agents === "" ? "each agent" : agents}, as the file that trust.file names; then put the root key away.`,
   )
+}
+
+async function personFrom(given: string, roles: readonly string[], bench: Bench): Promise<Person> {
+  const [, name, file] = /^([^=]+)=(.+)$/.exec(given) ?? []
+  if (name === undefined || file === undefined) {
+    throw new ConfigError("config/usage", `--person ${given}: expected a name and a file, such as Ada=ada.pub`)
+  }
+  return await readPerson(name, resolve(bench.cwd, file), roles)
 }
 
 /** Replaces the trust file; holds no secret, so others may read it. */

@@ -144,8 +144,8 @@ function noticeText(event: Event): string | null {
   }
 }
 
-function progressText({ phase, files, bytes, unchanged, totalFiles, totalBytes }: Progress): string {
-  const of = totalFiles === undefined ? count(files, "file") : `${files.toLocaleString("en-US")} of ${count(totalFiles, "file")}`
+function progressText({ phase, files, bytes, unchanged, totalFiles, totalBytes, noun = "file" }: Progress): string {
+  const of = totalFiles === undefined ? count(files, noun) : `${files.toLocaleString("en-US")} of ${count(totalFiles, noun)}`
   const size = totalBytes === undefined ? formatSize(bytes) : `${formatSize(bytes)} of ${formatSize(totalBytes)}`
   const parts = [of]
   if (bytes > 0) parts.push(size)

@@ -2,8 +2,9 @@ import { z } from "zod"
 import { type Digest, digestSchema, sha256 } from "../digest.ts"
 import { FormatError } from "../errors.ts"
 import { commitBytesMax } from "../limits.ts"
+import { type ApprovalRecord, approvalRecordSchema } from "./approval.ts"
 import type { Json } from "./canonical.ts"
-import { accountId, agentId, criticalFields, date, id128, integer, name, text, time } from "./fields.ts"
+import { accountId, agentId, criticalFields, date, id128, integer, name, text, time, trustReference } from "./fields.ts"
 import { parseVersioned, parseWith } from "./lines.ts"
 import { type PackName, seqMax } from "./names.ts"
 import { decodeSigned, encodeSigned, type Signer } from "./signed.ts"
@@ -21,7 +22,7 @@ const shared = {
   /** SHA-256 of the keepers' heads that it saw. */
   seen: z.array(digestSchema).max(64),
   /** "<n>-<hash32>" of the trust list it was written under. */
-  trust: z.string().regex(/^\d{1,9}-[0-9a-f]{32}$/),
+  trust: trustReference,
   time,
   /** [SHA-256, bytes, class, kind, date] of every pack this commit needs. The same in every kind, for ever. */
   packs: z.array(listedPack),
@@ -52,13 +53,14 @@ const keyRecord = z.object({
 })
 export type KeyRecord = z.infer<typeof keyRecord>
 
-// A kind of record this release does not know is kept in the log and left alone; a key record must be whole.
-const otherRecord = z.object({ type: z.string().max(40) }).refine(({ type }) => type !== "key", "malformed key record")
+const knownRecords: readonly string[] = ["key", "approval"]
+// A kind of record this release does not know is kept in the log and left alone; one that it knows must be whole.
+const otherRecord = z.object({ type: z.string().max(40) }).refine(({ type }) => !knownRecords.includes(type), "malformed record")
 
 const controlSchema = z.object({
   ...shared,
   kind: z.literal("control"),
-  records: z.array(z.union([keyRecord, otherRecord])),
+  records: z.array(z.union([keyRecord, approvalRecordSchema, otherRecord])),
 })
 
 const commitSchema = z.discriminatedUnion("kind", [backupSchema, controlSchema])
@@ -131,6 +133,12 @@ export function isControl(commit: Commit): commit is Commit<ControlCommit> {
   return commit.body.kind === "control"
 }
 
-export function isKeyRecord(record: ControlCommit["records"][number]): record is KeyRecord {
+export type ControlRecord = ControlCommit["records"][number]
+
+export function isKeyRecord(record: ControlRecord): record is KeyRecord {
   return record.type === "key" && "object" in record
+}
+
+export function isApprovalRecord(record: ControlRecord): record is ApprovalRecord {
+  return record.type === "approval" && "statement" in record
 }

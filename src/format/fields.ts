@@ -15,6 +15,8 @@ export const recipient = z.string().regex(/^age1[0-9a-z]{40,2100}$/, "expected a
 /** Nanoseconds since 1970 as a decimal string: they do not fit a JSON integer. */
 export const nanoseconds = z.string().regex(/^(?:0|-?[1-9]\d{0,18})$/, "expected decimal nanoseconds")
 export const text = z.string().max(1000)
+/** "<n>-<hash32>": a trust list, as commits and statements name it. */
+export const trustReference = z.string().regex(/^\d{1,9}-[0-9a-f]{32}$/, "expected a trust list's number and hash")
 export const criticalFields = z.array(z.string().max(100)).max(100)
 
 /** An unknown field is ignored unless the writer named it in `crit`: then whoever does not know it must refuse the object. */

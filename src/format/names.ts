@@ -1,4 +1,4 @@
-import { type Digest, digestSchema, hash32 } from "../digest.ts"
+import { type Digest, digestSchema, hash32, sha256 } from "../digest.ts"
 import { FormatError } from "../errors.ts"
 
 /** README §1. Every object's key carries the hash of its bytes, so the same bytes may be written again and other bytes never fit. */
@@ -20,6 +20,18 @@ export interface PackName {
   /** UTC day of the agent when it was made, yyyy-mm-dd. */
   readonly date: string
   readonly sha256: Digest
+}
+
+/** Whether the bytes are those the key was made from: what lies under a name is believed for its hash alone. */
+export function fitsName(key: string, bytes: Uint8Array): boolean {
+  const hash = hashInName(key)
+  return hash !== null && sha256(bytes).startsWith(hash)
+}
+
+/** The hash that a key carries: the whole SHA-256 of a pack, the beginning of it in any other name; null where it carries none. */
+export function hashInName(key: string): string | null {
+  const [, pack, other] = /(?:\/([0-9a-f]{64})\.tar|-([0-9a-f]{32})\.(?:json|age|sh))$/.exec(key) ?? []
+  return pack ?? other ?? null
 }
 
 export function packKey(name: PackName): string {

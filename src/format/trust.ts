@@ -26,6 +26,19 @@ const classSchema = z.object({
 })
 export type TrustedClass = z.infer<typeof classSchema>
 
+const personSchema = z.object({
+  name: text,
+  key: publicKey,
+  /** Only of a key on a hardware token: see SshKey. */
+  application: z
+    .string()
+    .regex(/^[\x20-\x7e]{0,200}$/, "expected printable ASCII")
+    .optional(),
+  roles: z.array(text),
+})
+/** Someone who may approve what a role allows, and the SSH key that signs for it. */
+export type Person = z.infer<typeof personSchema>
+
 const trustSchema = z.object({
   v: z.literal(1),
   repository: id128,
@@ -37,7 +50,7 @@ const trustSchema = z.object({
   agents: z.array(z.object({ id: agentId, key: publicKey, role: z.enum(["agent", "keeper"]), from: time })),
   organisation: z.object({ epoch: integer, recipients: z.array(z.object({ name: text, recipient })).min(2) }),
   catalog: z.object({ epoch: integer, recipient }),
-  people: z.array(z.object({ name: text, key: publicKey, roles: z.array(text) })),
+  people: z.array(personSchema),
   classes: z.record(name, classSchema),
   sites: z.record(name, z.object({ provider: name, region: text, zone: text.optional() })),
   durable: z.object({ copies: integer, providers: integer }),

@@ -2,15 +2,18 @@ import { Items } from "../catalog/items.ts"
 import { beginRun, endRun } from "../catalog/runs.ts"
 import { timestamp } from "../clock.ts"
 import { sha256 } from "../digest.ts"
-import { BackupError, SiteError } from "../errors.ts"
-import { commitEveryBytes, commitEveryMs } from "../limits.ts"
+import { BackupError, JobError } from "../errors.ts"
+import { commitEveryBytes, commitEveryMs, readPatienceMs } from "../limits.ts"
 import { randomId } from "../random.ts"
 import type { CommitReport, Outcome, RunReport } from "../report/run.ts"
 import type { Source } from "../source/source.ts"
-import { requireAttainable } from "../vault/vault.ts"
+import { askSites } from "../vault/ask.ts"
+import { isDurable, requireAttainable } from "../vault/vault.ts"
+import { approvalsIn, leaveOut, retiredInMemory, retiredSites } from "./approvals.ts"
 import { Capture } from "./capture.ts"
+import { converge, freeSpool } from "./converge.ts"
 import { type Before, doubtEmptiness, heldBefore } from "./emptied.ts"
-import { catchUp, OwnLog, refuseImpossibleClock } from "./own-log.ts"
+import { OwnLog, refuseImpossibleClock } from "./own-log.ts"
 import { publish } from "./publish.ts"
 import { forgetWhatIsGone } from "./reuse.ts"
 import { Tally } from "./tally.ts"
@@ -62,7 +65,8 @@ interface Run {
   readonly id: string
   readonly number: number
   readonly started: Date
-  readonly world: AgentWorld
+  /** Without the sites that are found to be retired. */
+  world: AgentWorld
   readonly items: Items
   readonly before: Before
   readonly tally: Tally
@@ -75,7 +79,7 @@ interface Run {
 function beginWork(job: BackupJob, source: Source, outer: AgentWorld): Run {
   const missedSites = new Map<string, string>()
   const warnings: string[] = []
-  const world: AgentWorld = {
+  const told: AgentWorld = {
     ...outer,
     tell(event) {
       if (event.type === "site-missed") missedSites.set(event.site, event.message)
@@ -85,6 +89,7 @@ function beginWork(job: BackupJob, source: Source, outer: AgentWorld): Run {
       outer.tell(event)
     },
   }
+  const world = leaveOut(told, retiredInMemory(told))
   const id = randomId(world.random)
   const started = world.clock.now()
   const number = beginRun(world.catalog, { id, job: job.name, started: timestamp(started) })
@@ -97,12 +102,32 @@ function beginWork(job: BackupJob, source: Source, outer: AgentWorld): Run {
 
 /** The road out. */
 async function work(job: BackupJob, source: Source, run: Run): Promise<void> {
-  const { world, items, tally } = run
+  const log = await OwnLog.read(run.world)
+  run.world = leaveOut(run.world, retiredSites({ approvals: approvalsIn(run.world, log.commits) }))
+  const { world } = run
   requireAttainable(world.vault)
   await placeRootObjects(world)
-  const log = await OwnLog.read(world)
   refuseImpossibleClock(world, log)
-  await catchUp(world, log, job.dataset)
+  await freeSpool(world, log, job.dataset)
+  try {
+    await captureAndPublish(job, source, run, log)
+  } finally {
+    // Also where the source could not be read: sites that were away get what there is.
+    if (!world.signal.aborted) await converge(world, log, job.dataset)
+    for (const [index, commit] of run.commits.entries()) run.commits[index] = asHeldNow(commit, log, world)
+  }
+}
+
+// What lagged when the commit was placed may have been brought it since.
+function asHeldNow(commit: CommitReport, log: OwnLog, { vault }: AgentWorld): CommitReport {
+  const now = log.sitesOf(commit.sha256)
+  const held = vault.sites.map(({ name }) => name).filter((name) => commit.held.includes(name) || now.includes(name))
+  const durable = isDurable(held, vault)
+  return { ...commit, held, durable, waits: commit.waits && !durable }
+}
+
+async function captureAndPublish(job: BackupJob, source: Source, run: Run, log: OwnLog): Promise<void> {
+  const { world, items, tally } = run
   const { days, name } = job.class
   await forgetWhatIsGone(world, { items, log, mode: job.mode, classDays: days, recapture: job.afterExpiry === "recapture" })
 
@@ -115,33 +140,51 @@ async function work(job: BackupJob, source: Source, run: Run): Promise<void> {
     ...{ run: run.id, runNumber: run.number, cut: run.started },
   }
   let committedAt = { bytes: 0, time: run.started.getTime() }
-  await capture.run(source, async () => {
-    const now = world.clock.now().getTime()
-    if (job.mode === "state" || (capture.bytes - committedAt.bytes < commitEveryBytes && now - committedAt.time < commitEveryMs)) return
-    await capture.flush()
-    run.commits.push(await publish(world, { ...publishing, complete: tally.complete, final: false }))
-    committedAt = { bytes: capture.bytes, time: now }
+  const whole = await untilSpoolIsFull(run, async () => {
+    await capture.run(source, async () => {
+      const now = world.clock.now().getTime()
+      if (job.mode === "state" || (capture.bytes - committedAt.bytes < commitEveryBytes && now - committedAt.time < commitEveryMs)) return
+      await capture.flush()
+      run.commits.push(await publish(world, { ...publishing, complete: tally.complete, final: false }))
+      committedAt = { bytes: capture.bytes, time: now }
+    })
   })
-  doubtEmptiness(world, run.before, { mode: job.mode, source: source.description, tally, found: capture.met })
+  if (whole) doubtEmptiness(world, run.before, { mode: job.mode, source: source.description, tally, found: capture.met })
   tally.progress("committing")
   run.commits.push(await publish(world, { ...publishing, complete: tally.complete, final: true }))
 }
 
+// What was read until then is a partial snapshot: better than none.
+async function untilSpoolIsFull({ world, tally }: Run, read: () => Promise<void>): Promise<boolean> {
+  try {
+    await read()
+    return true
+  } catch (error) {
+    if (!(error instanceof JobError) || error.code !== "job/spool-full") throw error
+    tally.doubt()
+    world.tell({ type: "warning", message: `reading stopped: ${error.message}` })
+    return false
+  }
+}
+
 /** Trust, repository and the catalog's key objects: every site has them, so that any one of them is enough to begin again. */
-async function placeRootObjects(world: AgentWorld): Promise<void> {
-  await Promise.all(
-    world.everywhere.sites.map(async ({ opened }) => {
-      try {
-        for (const { key, bytes } of world.rootObjects) {
-          if ((await opened.site.head(key, { signal: world.signal })) !== null) continue
-          await opened.site.put(key, bytes, { sha256: sha256(bytes), signal: world.signal })
-        }
-      } catch (error) {
-        if (!(error instanceof SiteError)) throw error
-        world.tell({ type: "site-missed", site: error.site, message: error.message })
+async function placeRootObjects({ everywhere, rootObjects, signal, tell }: AgentWorld): Promise<void> {
+  const { failures } = await askSites(
+    everywhere.sites,
+    async ({ opened }, given) => {
+      for (const { key, bytes } of rootObjects) {
+        if ((await opened.site.head(key, { signal: given })) !== null) continue
+        await opened.site.put(key, bytes, { sha256: sha256(bytes), signal: given })
       }
-    }),
+    },
+    {
+      signal,
+      enough: (held) => isDurable(held, everywhere),
+      patienceMs: (site) => (everywhere.health.hasAnswered(site) ? readPatienceMs : 0),
+      late: "go on",
+    },
   )
+  for (const { site, message } of failures) if (everywhere.health.hasAnswered(site)) tell({ type: "site-missed", site, message })
 }
 
 function reportOf(job: BackupJob, source: Source, run: Run, failure: unknown): RunReport {
@@ -198,6 +241,8 @@ function failureOf({ world, commits }: Run, failure: unknown): Pick<RunReport, "
   const short = commits.find(({ durable }) => !durable)
   if (short === undefined) return {}
   const { copies, providers } = world.vault.durable
-  const message = `commit ${String(short.seq)} is held by ${short.held.join(", ") || "no site"}: ${String(copies)} copies at ${String(providers)} providers were promised`
-  return { failure: { code: "job/not-durable", message, hint: "bring the other sites back; the next run catches them up" } }
+  const promised = `${String(copies)} copies at ${String(providers)} providers were promised`
+  const waits = short.waits ? "; it waits on this host with all it needs" : ""
+  const message = `commit ${String(short.seq)} is held by ${short.held.join(", ") || "no site"}: ${promised}${waits}`
+  return { failure: { code: "job/not-durable", message, hint: "bring the other sites back; the next run brings them what they lack" } }
 }

@@ -1,18 +1,17 @@
 import { accountIdOf, addAccounts, findAccount, type KnownAccount, markRegistered, unregisteredAccounts } from "../catalog/accounts.ts"
-import { rememberedCommits } from "../catalog/commits.ts"
-import { isoWeek, timestamp } from "../clock.ts"
+import { isoWeek } from "../clock.ts"
 import { sha256 } from "../digest.ts"
 import { JobError } from "../errors.ts"
 import { encodeCanonical } from "../format/canonical.ts"
-import { decodeCommit, encodeControlCommit, type KeyRecord } from "../format/commit.ts"
-import { commitKey, keyObjectKey } from "../format/names.ts"
+import type { KeyRecord } from "../format/commit.ts"
+import { keyObjectKey } from "../format/names.ts"
 import { makeAccountKey } from "../key/account.ts"
 import { encryptSmall } from "../key/small.ts"
 import { randomId } from "../random.ts"
 import { count } from "../units.ts"
-import { placeCommit } from "../vault/commit.ts"
 import { place } from "../vault/place.ts"
 import { isDurable } from "../vault/vault.ts"
+import { commitRecords } from "./control.ts"
 import type { OwnLog } from "./own-log.ts"
 import { type AgentWorld, inForce } from "./world.ts"
 
@@ -66,28 +65,8 @@ async function register(world: AgentWorld, log: OwnLog, accounts: readonly Known
     if (!isDurable(held, world.everywhere)) throw notDurable(accounts.length, missed[0]?.message)
   }
   const records = await Promise.all(accounts.map((account) => recordOf(world, account)))
-  const bytes = encodeControlCommit(
-    {
-      repository: world.repository.id,
-      agent: world.agent.id,
-      ...log.next(),
-      seen: [],
-      trust: inForce(world).reference,
-      time: timestamp(world.clock.now()),
-      records,
-    },
-    world.agent.signer,
-  )
-  const commit = decodeCommit(bytes, () => [world.agent.signer.publicKey])
-  const key = commitKey(world.agent.id, commit.body.seq, bytes)
-  const keys = [...new Set([...log.register(), ...accounts.map(({ keyName }) => keyName)])]
-  const { held, missed } = await placeCommit(world.everywhere, { key, bytes, packs: [], keys }, { signal, tierOf: world.tierOf })
-  if (held.length > 0) {
-    rememberedCommits(world.catalog).remember(key, bytes)
-    const entry = { key, agent: world.agent.id, seq: commit.body.seq, sites: held, storedAt: world.clock.now() }
-    log.append({ entry, commit })
-  }
-  if (!isDurable(held, world.everywhere)) throw notDurable(accounts.length, missed[0]?.message)
+  const { durable, missed } = await commitRecords(world, log, records)
+  if (!durable) throw notDurable(accounts.length, missed[0]?.message)
   markRegistered(world.catalog, accounts)
 }
 

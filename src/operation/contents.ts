@@ -1,10 +1,11 @@
 import { type BackupError, FormatError, KeyError, VaultError } from "../errors.ts"
 import type { ManifestItem } from "../format/manifest.ts"
 import type { Identity } from "../key/recipient.ts"
+import { unanswered } from "../vault/fetch.ts"
 import { chooseSnapshots, type History, readHistory, type Snapshot, type SnapshotChoice } from "./history.ts"
 import { Keyring } from "./keyring.ts"
 import { accountsNamed, customersOf } from "./register.ts"
-import { itemFilter, Listings, type Selection, type SnapshotPartition, selectPartitions } from "./select.ts"
+import { Listings, type Selection, type SnapshotPartition, selectPartitions } from "./select.ts"
 import type { World } from "./world.ts"
 
 /** What of which snapshots is wanted, and what opens it. */
@@ -21,7 +22,7 @@ export interface Contents {
   readonly listings: Listings
   /** Partitions of one agent whose items may replace one another, oldest snapshot first. */
   readonly groups: readonly (readonly SnapshotPartition[])[]
-  /** What cannot be listed, because no site has good bytes of it; it grows while partitions are opened. */
+  /** What cannot be listed, because no site gives good bytes of it; it grows while partitions are opened. */
   readonly losses: Loss[]
 }
 
@@ -31,6 +32,8 @@ export interface Loss {
   readonly detail: string
   /** How many files are in it; 1 where nobody can say. */
   readonly files: number
+  /** Whether a site that does not answer now may still have it. */
+  readonly unreachable: boolean
 }
 
 /** Finds what is wanted. What no site can list any more is a loss, not the end: the rest can still be brought home. */
@@ -52,7 +55,8 @@ export async function chooseContents(request: ContentsRequest, world: World): Pr
     } catch (error) {
       if (!isLost(error) || (snapshot === newest && listed === 0)) throw error
       const { run, time } = snapshot.commit.body
-      losses.push({ what: `snapshot ${run.slice(0, 12)} of ${time}`, detail: `its inventory: ${error.message}`, files: 1 })
+      const { detail, unreachable } = reachOf(error)
+      losses.push({ what: `snapshot ${run.slice(0, 12)} of ${time}`, detail: `its inventory: ${detail}`, files: 1, unreachable })
     }
   }
   const groups = await grouped(partitions, history, keyring)
@@ -63,6 +67,11 @@ export async function chooseContents(request: ContentsRequest, world: World): Pr
 export function isLost(error: unknown): error is BackupError {
   if (error instanceof KeyError) return error.code === "key/missing"
   return error instanceof FormatError || (error instanceof VaultError && error.code === "vault/lost")
+}
+
+/** Whether it may be there again: a site that does not answer may have it. */
+function isAway(error: unknown): error is VaultError {
+  return error instanceof VaultError && (error.code === "vault/unreachable" || unanswered(error).length > 0)
 }
 
 /**
@@ -92,36 +101,21 @@ export interface ChosenItem {
   readonly partition: SnapshotPartition
 }
 
-/** Every item of a partition, as far as it can be listed: what is lost of it is added to the losses. */
+/** Every item of a partition, as far as it can be listed: what of it is lost, or out of reach, is added to the losses. */
 export async function* itemsOf(contents: Contents, partition: SnapshotPartition): AsyncGenerator<ManifestItem> {
   try {
     yield* contents.listings.items(partition)
   } catch (error) {
-    if (!isLost(error)) throw error
+    if (!isLost(error) && !isAway(error)) throw error
     contents.losses.push(lossOf(partition, error))
   }
 }
 
-/** One item per path of a group: of several, the one of the newest snapshot counts. */
-export async function newestItems(
-  contents: Contents,
-  group: readonly SnapshotPartition[],
-  request: ContentsRequest,
-): Promise<readonly ChosenItem[]> {
-  const wanted = itemFilter(request, contents.newest.commit.body.mode)
-  const items = new Map<string, ChosenItem>()
-  for (const partition of group) {
-    for await (const item of itemsOf(contents, partition)) {
-      const key = item.path.toString("latin1")
-      // What was missing later does not take away what was captured before.
-      if (item.missing !== undefined && items.has(key)) continue
-      if (item.gone === true) items.delete(key)
-      else if (wanted(item)) items.set(key, { item, partition })
-    }
-  }
-  return [...items.values()]
+function lossOf({ line }: SnapshotPartition, error: BackupError): Loss {
+  return { what: `partition ${line.partition} of account ${line.account}`, files: Math.max(1, line.files), ...reachOf(error) }
 }
 
-function lossOf({ line }: SnapshotPartition, error: BackupError): Loss {
-  return { what: `partition ${line.partition} of account ${line.account}`, detail: error.message, files: Math.max(1, line.files) }
+function reachOf(error: BackupError): Pick<Loss, "detail" | "unreachable"> {
+  if (!isAway(error)) return { detail: error.message, unreachable: false }
+  return { detail: `${unanswered(error).join(", ")} did not answer`, unreachable: true }
 }

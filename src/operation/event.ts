@@ -19,4 +19,6 @@ export interface Progress {
   readonly unchanged: number
   readonly totalFiles?: number
   readonly totalBytes?: number
+  /** What `files` counts, where these are no files. */
+  readonly noun?: string
 }

@@ -1,10 +1,10 @@
-import { rememberedCommits } from "../catalog/commits.ts"
-import { type BackupError, JobError, KeyError } from "../errors.ts"
+import { timestamp } from "../clock.ts"
+import { type BackupError, JobError } from "../errors.ts"
 import { type BackupCommit, type Commit, isBackup, isControl, isKeyRecord, type KeyRecord } from "../format/commit.ts"
-import { agentKeys } from "../format/trust.ts"
-import { count, formatDuration } from "../units.ts"
-import { gapsIn, type LogEntry, type LoggedCommit, listLog, readLog } from "../vault/log.ts"
-import { unreachable } from "../vault/unreachable.ts"
+import { count } from "../units.ts"
+import type { LogEntry } from "../vault/log.ts"
+import { approvalsIn, type RecordedApproval, retiredSites, retirementText } from "./approvals.ts"
+import { readLogs } from "./logs.ts"
 import type { KeeperWorld } from "./world.ts"
 
 /** A snapshot: a backup commit, and where and since when the sites have it. */
@@ -21,32 +21,41 @@ export interface History {
   readonly keys: ReadonlyMap<string, readonly KeyRecord[]>
   /** Which agent registered a key object, by its name. */
   readonly registeredBy: ReadonlyMap<string, string>
+  /** What two people approved, as far as their signatures hold. */
+  readonly approvals: readonly RecordedApproval[]
   readonly refused: readonly { readonly key: string; readonly error: BackupError }[]
   /** Agents of whose log something is missing at the sites asked. */
   readonly gaps: readonly { readonly agent: string; readonly missing: number }[]
 }
 
 export async function readHistory(world: KeeperWorld): Promise<History> {
-  const agents = [...new Set(world.trust.flatMap(({ body }) => body.agents.map(({ id }) => id)))]
   const snapshots: Snapshot[] = []
   const keys = new Map<string, KeyRecord[]>()
   const registeredBy = new Map<string, string>()
+  const approvals: RecordedApproval[] = []
   const refused: { key: string; error: BackupError }[] = []
   const gaps: { agent: string; missing: number }[] = []
-  for (const agent of agents) {
-    const reading = await readAgent(world, agent)
-    refused.push(...reading.refused)
-    const missing = gapsIn(reading.commits)
+  for (const { agent, commits, missing, ...log } of await readLogs(world)) {
+    refused.push(...log.refused)
     if (missing > 0) gaps.push({ agent, missing })
-    for (const { commit, entry } of inOrder(reading.commits, world)) {
-      if (wasRemovedBefore(world, agent, entry.storedAt)) refused.push({ key: entry.key, error: removed(agent) })
-      else if (isBackup(commit)) snapshots.push({ commit, entry })
+    approvals.push(
+      ...approvalsIn(
+        world,
+        commits.filter(({ believed }) => believed),
+      ),
+    )
+    for (const { commit, entry, believed } of commits) {
+      if (isBackup(commit) && believed) snapshots.push({ commit, entry })
       if (!isControl(commit)) continue
       for (const record of commit.body.records.filter(isKeyRecord)) {
         addKey(keys, record)
         registeredBy.set(record.object, agent)
       }
     }
+  }
+  for (const [site, approval] of retiredSites({ approvals })) {
+    if (!world.vault.sites.some(({ name }) => name === site)) continue
+    world.tell({ type: "warning", message: `${site}: ${retirementText(approval)}: from now on it is asked only where it is named` })
   }
   for (const { key, error } of refused) world.tell({ type: "warning", message: `${key}: not believed: ${error.message}` })
   for (const { agent, missing } of gaps) {
@@ -55,61 +64,7 @@ export async function readHistory(world: KeeperWorld): Promise<History> {
       message: `log of ${agent}: ${count(missing, "commit")} not at the sites asked: they are at other sites, or lost`,
     })
   }
-  return { snapshots: snapshots.toSorted(byTime), keys, registeredBy, refused, gaps }
-}
-
-/**
- * One agent's commits in the order of its log, each no older than the one before: a site with a wrong clock, or one that was copied
- * without times, must not make an old snapshot the newest.
- */
-function inOrder(commits: readonly LoggedCommit[], world: KeeperWorld): LoggedCommit[] {
-  let latest = new Date(0)
-  let worst = 0
-  const ordered = commits.map(({ commit, entry }) => {
-    worst = Math.max(worst, latest.getTime() - entry.storedAt.getTime())
-    if (entry.storedAt > latest) latest = entry.storedAt
-    return { commit, entry: { ...entry, storedAt: latest } }
-  })
-  const [first] = commits
-  if (first !== undefined && worst > siteTimeToleranceMs) {
-    const message = `log of ${first.entry.agent}: the sites' times are out of order by ${formatDuration(worst)}; the order of the log counts`
-    world.tell({ type: "warning", message })
-  }
-  return ordered
-}
-
-const siteTimeToleranceMs = 10 * 60_000
-/** A commit on its way when the root removed its agent may still arrive. */
-const removalGraceMs = 24 * 3_600_000
-
-/** Whether the root had taken the agent off its list before a site stored this. */
-function wasRemovedBefore(world: KeeperWorld, agent: string, storedAt: Date): boolean {
-  const last = world.trust.findLastIndex(({ body }) => body.agents.some(({ id }) => id === agent))
-  const removal = world.trust[last + 1]
-  return removal !== undefined && storedAt.getTime() > Date.parse(removal.body.created) + removalGraceMs
-}
-
-function removed(agent: string): KeyError {
-  return new KeyError("key/untrusted", `agent ${agent} had been removed from the trust list when a site stored it`)
-}
-
-async function readAgent(world: KeeperWorld, agent: string) {
-  const { signal, vault } = world
-  const onFailover = failoverTeller(world)
-  const { entries, unreadable } = await listLog(vault, agent, { signal, onFailover })
-  if (unreadable.length === vault.sites.length) throw unreachable(unreadable)
-  for (const { site, message } of unreadable) world.tell({ type: "site-missed", site, message })
-  return await readLog(vault, entries, {
-    ...{ signal, onFailover, repository: world.repository.id, memory: rememberedCommits(world.catalog) },
-    keysOf: (id) => agentKeys(world.trust, id),
-  })
-}
-
-/** Tells of every site that did not deliver. */
-export function failoverTeller(world: Pick<KeeperWorld, "tell">) {
-  return ({ key, error, next }: { key: string; error: { site: string; message: string }; next: string | null }): void => {
-    world.tell({ type: "failover", key, site: error.site, message: error.message, next })
-  }
+  return { snapshots: snapshots.toSorted(byTime), keys, registeredBy, approvals, refused, gaps }
 }
 
 function addKey(keys: Map<string, KeyRecord[]>, record: KeyRecord): void {
@@ -186,4 +141,9 @@ function unknownDataset(history: History, dataset: string): JobError {
   const names = [...new Set(history.snapshots.map(({ commit }) => commit.body.dataset))].toSorted()
   const hint = names.length === 0 ? "no snapshot of anything is at these sites" : `the datasets are ${names.join(", ")}`
   return new JobError("job/not-found", `${dataset}: no such dataset at these sites`, { hint })
+}
+
+/** A snapshot as reports show it. */
+export function snapshotReport({ commit, entry }: Snapshot) {
+  return { run: commit.body.run, sha256: commit.sha256, storedAt: timestamp(entry.storedAt), complete: commit.body.complete }
 }

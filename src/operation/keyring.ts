@@ -3,7 +3,8 @@ import { openKeyObject } from "../key/account.ts"
 import { type PreparedIdentity, prepareIdentity } from "../key/header.ts"
 import type { Identity } from "../key/recipient.ts"
 import { fetchNamed } from "../vault/named.ts"
-import { failoverTeller, type History } from "./history.ts"
+import type { History } from "./history.ts"
+import { failoverTeller } from "./logs.ts"
 import type { World } from "./world.ts"
 
 /** The identities of accounts, opened one by one with an organisation's identity when they are needed, and kept in memory only. */

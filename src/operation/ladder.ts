@@ -27,14 +27,15 @@ export class Ladder {
     this.#reasons.set(rung, { result, detail })
   }
 
-  report(units: Readonly<Record<Rung, readonly [string, string]>>): RungReport[] {
+  /** `unitOf` says in the singular and the plural what is counted at a rung. */
+  report(unitOf: (rung: Rung) => readonly [string, string]): RungReport[] {
     return rungs.map((rung) => {
       const { checked, failed } = this.#counts.get(rung) ?? { checked: 0, failed: 0 }
       if (checked === 0) {
         const reason = this.#reasons.get(rung) ?? { result: "not-checked" as const, detail: "nothing to check" }
         return { rung, ...reason, checked, failed }
       }
-      const things = count(checked, ...units[rung])
+      const things = count(checked, ...unitOf(rung))
       const detail = failed === 0 ? things : `${failed.toLocaleString("en-US")} of ${things} failed`
       return { rung, result: failed === 0 ? "passed" : "failed", checked, failed, detail }
     })

@@ -1,65 +1,116 @@
-import { highestRemembered, rememberedCommits } from "../catalog/commits.ts"
+import { highestRemembered, rememberedCommits, rememberedKeys } from "../catalog/commits.ts"
 import type { Digest } from "../digest.ts"
 import { JobError } from "../errors.ts"
-import { isBackup, isControl, isKeyRecord, packNameOf } from "../format/commit.ts"
+import { isControl, isKeyRecord } from "../format/commit.ts"
+import { logPrefix } from "../format/names.ts"
 import { agentKeys } from "../format/trust.ts"
+import { beginPatienceMs, firstAnswerMs } from "../limits.ts"
 import { count } from "../units.ts"
-import { placeCommit } from "../vault/commit.ts"
-import { headsOf, highestSeq, type LogEntry, type LoggedCommit, listLog, readLog } from "../vault/log.ts"
+import { askSites } from "../vault/ask.ts"
+import { headsOf, highestSeq, type LogEntry, type LoggedCommit, type LogListing, listLog, readLog, unionOf } from "../vault/log.ts"
 import { unreachable } from "../vault/unreachable.ts"
 import { type AgentWorld, inForce } from "./world.ts"
 
-interface LogMemory {
-  /** Sites whose log could not be read. */
-  readonly unreadable: readonly string[]
-  /** The highest place in the log that this host has written to; no place is written to twice. */
-  readonly remembered: number
-}
-
 /** What the sites say this agent has done so far, and where its next commit goes. Local memory only saves the way there. */
 export class OwnLog {
-  readonly #entries: Map<string, LogEntry>
-  readonly #commits: LoggedCommit[]
-  /** Sites whose log could not be read. */
-  readonly unreadable: readonly string[]
-  #heads: Digest[]
-  #seq: number
+  readonly #world: AgentWorld
+  readonly #entries = new Map<string, LogEntry>()
+  readonly #commits: LoggedCommit[] = []
+  readonly #unreadable = new Set<string>()
+  #late: LogListing["late"] = new Map()
+  #heads: Digest[] = []
+  /** The highest place in the log that this host has written to; no place is written to twice. */
+  #seq = 0
 
-  private constructor(entries: readonly LogEntry[], commits: LoggedCommit[], { unreadable, remembered }: LogMemory) {
-    this.#entries = new Map(entries.map((entry) => [entry.key, entry]))
-    this.#commits = commits
-    this.#heads = headsOf(commits)
-    this.#seq = Math.max(remembered, highestSeq(commits))
-    this.unreadable = unreadable
+  private constructor(world: AgentWorld) {
+    this.#world = world
   }
 
+  /** Waits for enough sites, and for the others a moment longer: what they answer later is looked at by `joinLate`. */
   static async read(world: AgentWorld): Promise<OwnLog> {
     const { id } = world.agent
-    const { entries, unreadable } = await listLog(world.everywhere, id, optionsOf(world))
-    if (unreadable.length === world.everywhere.sites.length) throw unreachable(unreadable)
-    for (const { site, message } of unreadable) world.tell({ type: "site-missed", site, message })
-    const { commits, refused } = await readLog(world.everywhere, entries, {
-      ...optionsOf(world),
-      repository: world.repository.id,
-      keysOf: (agent) => agentKeys(world.trust, agent),
-      memory: rememberedCommits(world.catalog),
-    })
-    for (const { key, error } of refused) world.tell({ type: "warning", message: `${key}: not believed: ${error.message}` })
-    const remembered = highestRemembered(world.catalog, id)
-    const log = new OwnLog(entries, [...commits], { unreadable: unreadable.map(({ site }) => site), remembered })
-    if (unreadable.length === 0 && remembered > highestSeq(commits)) {
-      const message = `this host wrote ${count(remembered - highestSeq(commits), "commit")} that no site has any more: were the sites set back?`
-      world.tell({ type: "warning", message })
+    const log = new OwnLog(world)
+    const { entries, unreadable, late } = await listLog(world.everywhere, id, { ...optionsOf(world), patienceMs: beginPatienceMs })
+    for (const { site, message } of unreadable) {
+      log.#unreadable.add(site)
+      if (!late.has(site)) world.tell({ type: "site-missed", site, message })
     }
-    if (log.#heads.length > 1) {
-      const message = `the log of ${id} was forked into ${count(log.#heads.length, "branch", "branches")}: was this machine restored from an image? The next commit joins them`
-      world.tell({ type: "warning", message })
-    }
+    log.#late = late
+    log.#seq = highestRemembered(world.catalog, id)
+    const remembered = await log.#rememberedHere()
+    if (unreadable.length === world.everywhere.sites.length && remembered.length === 0) throw unreachable(unreadable)
+    await log.#add([...entries, ...remembered])
+    log.#heads = headsOf(log.#commits)
+    log.#warn()
     return log
   }
 
+  /** Sites whose log could not be read, or not yet. */
+  get unreadable(): readonly string[] {
+    return [...this.#unreadable]
+  }
+
+  /** Looks at what sites answered that had not yet when the run began; those that still have not are missed. */
+  async joinLate(): Promise<void> {
+    const { agent, everywhere, signal } = this.#world
+    const late = this.#late
+    this.#late = new Map()
+    const { answers, failures } = await askSites(
+      everywhere.sites.filter(({ name }) => late.has(name)),
+      async ({ name }) => (await late.get(name)) ?? [],
+      { signal, enough: () => true, patienceMs: (site) => everywhere.health.firstAnswerLeftMs(site, firstAnswerMs) },
+    )
+    for (const { site, message } of failures) this.#world.tell({ type: "site-missed", site, message })
+    await this.#add(unionOf(agent.id, answers))
+    for (const site of answers.keys()) this.#unreadable.delete(site)
+    this.#commits.sort((a, b) => a.entry.seq - b.entry.seq || (a.entry.key < b.entry.key ? -1 : 1))
+    this.#heads = headsOf(this.#commits)
+    this.#seq = Math.max(this.#seq, highestSeq(this.#commits))
+  }
+
+  // What waits in the spool is ours and at no site yet; where no site answers, what this host remembers must do.
+  async #rememberedHere(): Promise<LogEntry[]> {
+    const { catalog, agent, everywhere } = this.#world
+    const waiting = (await everywhere.spool?.waiting(logPrefix(agent.id))) ?? []
+    const isAlone = this.#unreadable.size === everywhere.sites.length
+    const remembered = isAlone ? rememberedKeys(catalog, agent.id) : []
+    return unionOf(agent.id, new Map([["spool", [...waiting, ...remembered]]])).map((entry) => ({ ...entry, sites: [] }))
+  }
+
+  async #add(listed: readonly LogEntry[]): Promise<void> {
+    const { everywhere, repository, trust, catalog } = this.#world
+    const fresh: LogEntry[] = []
+    for (const entry of listed) {
+      const known = this.#entries.get(entry.key)
+      if (known === undefined) fresh.push(entry)
+      this.#entries.set(entry.key, known === undefined ? entry : { ...known, sites: [...new Set([...known.sites, ...entry.sites])] })
+    }
+    const { commits, refused } = await readLog(everywhere, fresh, {
+      ...optionsOf(this.#world),
+      repository: repository.id,
+      keysOf: (agent) => agentKeys(trust, agent),
+      memory: rememberedCommits(catalog),
+    })
+    for (const { key, error } of refused) this.#world.tell({ type: "warning", message: `${key}: not believed: ${error.message}` })
+    this.#commits.push(...commits)
+    this.#seq = Math.max(this.#seq, highestSeq(commits))
+  }
+
+  #warn(): void {
+    const highest = highestSeq(this.#commits)
+    if (this.#unreadable.size === 0 && this.#seq > highest) {
+      const message = `this host wrote ${count(this.#seq - highest, "commit")} that no site has any more: were the sites set back?`
+      this.#world.tell({ type: "warning", message })
+    }
+    if (this.#heads.length > 1) {
+      const branches = count(this.#heads.length, "branch", "branches")
+      const message = `the log of ${this.#world.agent.id} was forked into ${branches}: was this machine restored from an image? The next commit joins them`
+      this.#world.tell({ type: "warning", message })
+    }
+  }
+
   get commits(): readonly LoggedCommit[] {
-    return this.#commits
+    return this.#commits.map(({ entry, commit }) => ({ entry: this.#entries.get(entry.key) ?? entry, commit }))
   }
 
   /** The fields by which the next commit continues the log. */
@@ -67,12 +118,18 @@ export class OwnLog {
     return { seq: this.#seq + 1, prev: [...this.#heads] }
   }
 
-  /** A commit of ours that at least one site holds now. */
+  /** A commit of ours that at least one site holds now, or the spool. */
   append(commit: LoggedCommit): void {
     this.#entries.set(commit.entry.key, commit.entry)
     this.#commits.push(commit)
     this.#heads = [commit.commit.sha256]
     this.#seq = commit.entry.seq
+  }
+
+  /** Sites that hold a commit of this log as well by now. */
+  holding(key: string, sites: readonly string[]): void {
+    const entry = this.#entries.get(key)
+    if (entry !== undefined) this.#entries.set(key, { ...entry, sites: [...new Set([...entry.sites, ...sites])] })
   }
 
   /** Names of all key objects this agent has registered. */
@@ -96,6 +153,11 @@ export class OwnLog {
     })
   }
 
+  /** The sites that hold a commit, as far as this log knows. */
+  sitesOf(sha256: Digest | string): readonly string[] {
+    return this.commits.find(({ commit }) => commit.sha256 === sha256)?.entry.sites ?? []
+  }
+
   /** Whether any site lists this commit. */
   lists(sha256: Digest): boolean {
     return this.#commits.some(({ commit }) => commit.sha256 === sha256)
@@ -103,72 +165,22 @@ export class OwnLog {
 
   /** Commits that some site lists and others, whose log was read, do not: oldest first. */
   behind(sites: readonly string[]): readonly { readonly logged: LoggedCommit; readonly lacking: readonly string[] }[] {
-    const readable = sites.filter((site) => !this.unreadable.includes(site))
-    return this.#commits.flatMap((logged) => {
+    const readable = sites.filter((site) => !this.#unreadable.has(site))
+    return this.commits.flatMap((logged) => {
       const lacking = readable.filter((site) => !logged.entry.sites.includes(site))
       return lacking.length === 0 ? [] : [{ logged, lacking }]
     })
   }
 }
 
-function optionsOf(world: AgentWorld) {
+/** How this agent reads and copies at the sites. */
+export function optionsOf(world: AgentWorld) {
   return {
     signal: world.signal,
     onFailover: ({ key, error, next }: { key: string; error: { site: string; message: string }; next: string | null }) => {
       world.tell({ type: "failover", key, site: error.site, message: error.message, next })
     },
   }
-}
-
-/** What a run may catch up; a site that lacks more is repair's. */
-const catchUpCommitsMax = 100
-const catchUpBytesMax = 10 * 1024 ** 3
-
-/**
- * Brings sites that were away what they missed, with what that needs: the register to every site, snapshots of this job's dataset to
- * this job's sites, and to no other. Oldest first; what is too much for a run is for the next one, or for repair.
- */
-export async function catchUp(world: AgentWorld, log: OwnLog, dataset: string): Promise<void> {
-  const behind = behindOf(world, log, dataset)
-  const counted = new Set<Digest>()
-  let bytes = 0
-  for (const [index, { logged, lacking }] of behind.entries()) {
-    for (const [sha256, size] of logged.commit.body.packs) {
-      if (!counted.has(sha256)) bytes += size
-      counted.add(sha256)
-    }
-    if (index >= catchUpCommitsMax || bytes > catchUpBytesMax) {
-      const sites = [...new Set(behind.slice(index).flatMap((left) => left.lacking))].join(", ")
-      const message = `${sites}: still ${count(behind.length - index, "commit")} behind; the next run brings more`
-      world.tell({ type: "warning", message })
-      return
-    }
-    await bring(world, log, logged, lacking)
-  }
-}
-
-function behindOf(world: AgentWorld, log: OwnLog, dataset: string) {
-  const ofJob = new Set(world.vault.sites.map(({ name }) => name))
-  const everywhere = world.everywhere.sites.map(({ name }) => name)
-  return log.behind(everywhere).flatMap(({ logged, lacking }) => {
-    const { commit } = logged
-    if (isControl(commit)) return [{ logged, lacking }]
-    const allowed = isBackup(commit) && commit.body.dataset === dataset ? lacking.filter((site) => ofJob.has(site)) : []
-    return allowed.length === 0 ? [] : [{ logged, lacking: allowed }]
-  })
-}
-
-async function bring(world: AgentWorld, log: OwnLog, logged: LoggedCommit, lacking: readonly string[]): Promise<void> {
-  const { key } = logged.entry
-  const bytes = rememberedCommits(world.catalog).recall(key)
-  if (bytes === undefined) return
-  const { body } = logged.commit
-  const own = isControl(logged.commit) ? logged.commit.body.records.filter(isKeyRecord).map(({ object }) => object) : []
-  const keys = [...log.register(logged.entry.seq), ...own]
-  const packs = body.packs.map((pack) => packNameOf(body.agent, pack))
-  const options = { ...optionsOf(world), tierOf: world.tierOf, targets: lacking }
-  const placement = await placeCommit(world.everywhere, { key, bytes, packs, keys }, options)
-  for (const { site, message } of placement.missed) world.tell({ type: "site-missed", site, message })
 }
 
 /**

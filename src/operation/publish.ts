@@ -95,15 +95,17 @@ async function commit(
   const names = packs.map((pack) => packNameOf(world.agent.id, pack))
   const needs = { key, bytes, packs: names, keys: settings.log.register() }
   const targets = world.vault.sites.map(({ name }) => name)
-  const { held, missed } = await placeCommit(world.everywhere, needs, { signal: world.signal, tierOf: world.tierOf, targets })
+  const { signal, tierOf, vault, everywhere } = world
+  const { held, missed } = await placeCommit(everywhere, needs, { signal, tierOf, targets, durable: vault.durable })
   for (const { site, message } of missed) world.tell({ type: "site-missed", site, message })
-  if (held.length > 0) {
+  const durable = isDurable(held, vault)
+  const waits = !durable && (await everywhere.spool?.keep(key, bytes, made.sha256)) === true
+  if (held.length > 0 || waits) {
     rememberedCommits(world.catalog).remember(key, bytes)
     settings.log.append({ entry: { key, agent: world.agent.id, seq, sites: held, storedAt: world.clock.now() }, commit: made })
   }
-  const durable = isDurable(held, world.vault)
   world.tell({ type: "committed", seq, held, durable })
-  return { seq, sha256: made.sha256, held, durable }
+  return { seq, sha256: made.sha256, held, durable, waits }
 }
 
 function listed({ sha256, bytes, class: className, kind, date }: RecordedPack): ListedPack {
@@ -313,7 +315,7 @@ class MetaPacks {
     const open = this.#open.get(className)
     if (open === undefined) return
     this.#open.delete(className)
-    const { agent, vault, signal, buffers, clock } = this.#world
+    const { agent, vault, everywhere, signal, buffers, clock } = this.#world
     let intact = false
     try {
       const { bytes, sha256 } = open.builder.finish()
@@ -321,7 +323,8 @@ class MetaPacks {
       const object = { key: packKey(name), bytes: new Uint8Array(open.buffer, 0, bytes), sha256 }
       const { held, missed } = await place(vault, object, { signal })
       intact = missed.length === 0
-      if (held.length === 0) {
+      const waits = !isDurable(held, vault) && (await everywhere.spool?.keep(object.key, object.bytes, sha256)) === true
+      if (held.length === 0 && !waits) {
         throw new JobError("job/not-durable", `no site took a meta pack: ${missed.map(({ message }) => message).join("; ")}`)
       }
       open.pack.sha256 = sha256

@@ -1,11 +1,13 @@
-import { forgetAccounts, registeredAccounts } from "../catalog/accounts.ts"
+import { forgetAccounts, type KnownAccount, registeredAccounts } from "../catalog/accounts.ts"
 import type { Items, RecordedPack } from "../catalog/items.ts"
 import type { Digest } from "../digest.ts"
-import { JobError, SiteError } from "../errors.ts"
+import { JobError } from "../errors.ts"
 import { packKey } from "../format/names.ts"
-import { unlistedPackDaysMax } from "../limits.ts"
+import { beginPatienceMs, readPatienceMs, unlistedPackDaysMax } from "../limits.ts"
 import { count } from "../units.ts"
+import { askSites } from "../vault/ask.ts"
 import { heldAt } from "../vault/presence.ts"
+import { isDurable } from "../vault/vault.ts"
 import type { OwnLog } from "./own-log.ts"
 import { type AgentWorld, inForce } from "./world.ts"
 
@@ -25,12 +27,15 @@ export interface ReuseSettings {
  * is not there, or too old to be listed once more, is forgotten, and so captured again. Ages are taken by each site's own clock.
  */
 export async function forgetWhatIsGone(world: AgentWorld, settings: ReuseSettings): Promise<void> {
+  if (lostAccounts(world, settings).length > 0) await settings.log.joinLate()
   forgetLostAccounts(world, settings)
   forgetLostCommits(world, settings)
   const { items, mode } = settings
   const packs = items.packsInUse({ pendingOnly: mode === "archive" })
   if (packs.length === 0) return
-  const { held, old } = await findPacks(world, packs)
+  const { held, old, answered } = await findPacks(world, packs)
+  // Nobody says that anything is gone.
+  if (!answered) return
   items.forgetPacks(packs.filter(({ sha256 }) => !held.has(sha256) || old.has(sha256)).map(({ sha256 }) => sha256))
   const lost = packs.filter(({ sha256 }) => !held.has(sha256)).length
   if (lost > 0)
@@ -41,9 +46,9 @@ export async function forgetWhatIsGone(world: AgentWorld, settings: ReuseSetting
  * An account counts while a log at the sites registers its key object: sites that were wiped, or others in their place, do not have it,
  * and what was encrypted to it then could never be opened again.
  */
-function forgetLostAccounts(world: AgentWorld, { log }: ReuseSettings): void {
-  const registered = new Set(log.registeredKeys())
-  const lost = registeredAccounts(world.catalog).filter(({ keyName }) => !registered.has(keyName))
+function forgetLostAccounts(world: AgentWorld, settings: ReuseSettings): void {
+  const { log } = settings
+  const lost = lostAccounts(world, settings)
   if (lost.length === 0) return
   if (log.unreadable.length > 0) {
     const sites = log.unreadable.join(", ")
@@ -54,6 +59,11 @@ function forgetLostAccounts(world: AgentWorld, { log }: ReuseSettings): void {
   forgetAccounts(world.catalog, lost)
   const message = `the key object of ${count(lost.length, "account")} is in no log any more: captured again under a new key`
   world.tell({ type: "warning", message })
+}
+
+function lostAccounts({ catalog }: AgentWorld, { log }: ReuseSettings): KnownAccount[] {
+  const registered = new Set(log.registeredKeys())
+  return registeredAccounts(catalog).filter(({ keyName }) => !registered.has(keyName))
 }
 
 // A commit that no readable site lists is lost, unless it may be at a site that could not be read, or has had its time.
@@ -71,40 +81,51 @@ function forgetLostCommits(world: AgentWorld, { items, log, classDays, recapture
 }
 
 interface FoundPacks {
-  /** At least one site holds them. */
+  /** At least one site holds them, or they wait for one. */
   readonly held: ReadonlySet<Digest>
   /** At some site they are too old to be listed once more. */
   readonly old: ReadonlySet<Digest>
+  /** Whether any site could say what it holds. */
+  readonly answered: boolean
 }
 
 // By the pack's own class: what is kept under `mixed` beside a job's own class expires earlier. A class nobody knows any more promises nothing.
-function reuseDaysOf(world: AgentWorld, className: string): number {
-  const { classes } = inForce(world).body
+function reuseDaysOf(trust: AgentWorld["trust"], className: string): number {
+  const { classes } = inForce({ trust }).body
   const known = Object.hasOwn(classes, className) ? classes[className] : undefined
   return known === undefined ? 0 : Math.min(known.reuseDays, known.days)
 }
 
-async function findPacks(world: AgentWorld, packs: readonly RecordedPack[]): Promise<FoundPacks> {
+async function findPacks({ vault, everywhere, signal, tell, trust }: AgentWorld, packs: readonly RecordedPack[]): Promise<FoundPacks> {
   const keys = new Map(packs.map((pack) => [packKey(pack), pack]))
+  const { answers, failures } = await askSites(
+    vault.sites,
+    async ({ opened }, given) => {
+      const now = (await opened.serverTime({ signal: given })).getTime()
+      const { present } = await heldAt(opened.site, keys.keys(), { signal: given })
+      return { now, present }
+    },
+    {
+      signal,
+      enough: (answered) => isDurable(answered, vault),
+      patienceMs: (site) => (vault.health.hasAnswered(site) ? readPatienceMs : beginPatienceMs),
+    },
+  )
+  for (const { site, message } of failures) tell({ type: "site-missed", site, message })
   const held = new Set<Digest>()
   const old = new Set<Digest>()
-  await Promise.all(
-    world.vault.sites.map(async ({ opened }) => {
-      try {
-        const now = (await opened.serverTime({ signal: world.signal })).getTime()
-        const { present } = await heldAt(opened.site, keys.keys(), { signal: world.signal })
-        for (const [key, { storedAt }] of present) {
-          const pack = keys.get(key)
-          if (pack === undefined) continue
-          held.add(pack.sha256)
-          const days = pack.listed ? reuseDaysOf(world, pack.class) : unlistedPackDaysMax - 1
-          if (now - storedAt.getTime() > days * dayMs) old.add(pack.sha256)
-        }
-      } catch (error) {
-        if (!(error instanceof SiteError)) throw error
-        world.tell({ type: "site-missed", site: error.site, message: error.message })
-      }
-    }),
-  )
-  return { held, old }
+  for (const { now, present } of answers.values()) {
+    for (const [key, { storedAt }] of present) {
+      const pack = keys.get(key)
+      if (pack === undefined) continue
+      held.add(pack.sha256)
+      const days = pack.listed ? reuseDaysOf(trust, pack.class) : unlistedPackDaysMax - 1
+      if (now - storedAt.getTime() > days * dayMs) old.add(pack.sha256)
+    }
+  }
+  for (const { key } of (await everywhere.spool?.waiting()) ?? []) {
+    const pack = keys.get(key)
+    if (pack !== undefined) held.add(pack.sha256)
+  }
+  return { held, old, answered: answers.size > 0 }
 }

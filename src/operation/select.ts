@@ -9,8 +9,9 @@ import { decodePack, type PackMember } from "../format/pack.ts"
 import type { PreparedIdentity } from "../key/header.ts"
 import { extractListing } from "../stream/listing.ts"
 import { fetch } from "../vault/fetch.ts"
-import { failoverTeller, type Snapshot } from "./history.ts"
+import type { Snapshot } from "./history.ts"
 import type { Keyring } from "./keyring.ts"
+import { failoverTeller } from "./logs.ts"
 import type { World } from "./world.ts"
 
 /** What of a dataset is wanted. */

@@ -140,11 +140,7 @@ export class Sender {
     const { held, missed } = await place(vault, { key: packKey(name), bytes, sha256, tiers }, { signal: world.signal })
     for (const site of held) this.#failures.delete(site)
     for (const { site, message } of missed) this.#count(site, message)
-    if (held.length === 0) {
-      throw new JobError("job/not-durable", `no site took a pack: ${missed.map(({ message }) => message).join("; ")}`, {
-        hint: "bring a site back, then run again: what was captured is not read twice",
-      })
-    }
+    if (!isDurable(held, world.vault)) await this.#spool(packKey(name), bytes, sha256, held)
     this.#bytes += done.bytes
     this.#sending.tally.pack(done.bytes)
     return { pack: { ...name, bytes: done.bytes, listed: false }, intact: missed.length === 0 }
@@ -156,26 +152,24 @@ export class Sender {
     if (failures === failuresMax) this.#world.tell({ type: "site-missed", site, message: `${message}; left out until the commit` })
   }
 
-  // Refuses to go on where so many sites are away that the run can no longer be durable.
+  // What too few sites took waits here for others. Where there is no room, what no site took is as if it had not been read.
+  async #spool(key: string, bytes: Uint8Array, sha256: Digest, held: readonly string[]): Promise<void> {
+    const kept = await this.#world.everywhere.spool?.keep(key, bytes, sha256)
+    if (kept === true) return
+    const full = new JobError("job/spool-full", "too few sites answer, and the spool has no room for what they should hold", {
+      hint: "bring a site back, then run again; spool.max says how much may wait",
+    })
+    if (held.length === 0) throw full
+    this.#failed ??= { error: full }
+  }
+
+  /** Sites that answer; what those that do not are missing is copied to them when the commit is placed, or later. */
   #reachable(): Vault {
     const { vault } = this.#world
-    const sites = vault.sites.filter(({ name }) => (this.#failures.get(name) ?? 0) < failuresMax)
-    if (
-      isDurable(
-        sites.map(({ name }) => name),
-        vault,
-      )
-    )
-      return { ...vault, sites }
-    const away = vault.sites.filter((site) => !sites.includes(site)).map(({ name }) => name)
-    const { copies, providers } = vault.durable
-    throw new JobError(
-      "job/not-durable",
-      `${away.join(", ")} away: ${String(copies)} copies at ${String(providers)} providers cannot be reached`,
-      {
-        hint: "bring a site back, then run again: what was captured is not read twice",
-      },
-    )
+    const willing = vault.sites.filter(({ name }) => (this.#failures.get(name) ?? 0) < failuresMax)
+    const answering = willing.filter(({ name }) => vault.health.hasAnswered(name))
+    const names = answering.map(({ name }) => name)
+    return { ...vault, sites: isDurable(names, vault) ? answering : willing }
   }
 
   #arrive(parts: Iterable<PartResult>, pack: RecordedPack | null): void {

@@ -1,7 +1,8 @@
 import { timestamp } from "../clock.ts"
 import { ConfigError, JobError, KeyError } from "../errors.ts"
 import type { TrustBundle } from "../format/bundle.ts"
-import { encodeTrust, type TrustBody, type TrustedClass, type TrustList } from "../format/trust.ts"
+import { sshFingerprint, sshKeyType } from "../format/ssh-key.ts"
+import { encodeTrust, type Person, type TrustBody, type TrustedClass, type TrustList } from "../format/trust.ts"
 import type { SigningKey } from "../key/signing.ts"
 import { fingerprintOf } from "../signature.ts"
 import { type VerifiedTrust, verifyBundle } from "./trust-bundle.ts"
@@ -16,6 +17,10 @@ export interface WantedTrust {
   readonly requests: readonly TrustRequest[]
   /** Ids of agents to believe no longer; what they signed before stays valid. */
   readonly removed: readonly string[]
+  /** People who may approve from now on, each with one key; one who is named already gets this key and these roles instead. */
+  readonly people: readonly Person[]
+  /** Names of people who may approve no longer; what was recorded with their signatures before stays approved. */
+  readonly removedPeople: readonly string[]
 }
 
 /** One line of the plan, before the root signs. */
@@ -45,7 +50,33 @@ export function draftTrust(trust: VerifiedTrust, wanted: WantedTrust, now: Date)
     ...newest,
     ...{ n: newest.n + 1, prev: trust.newest.sha256, created, classes, sites, durable },
     agents: agentsAfter(trust, wanted, created),
+    people: peopleAfter(trust, wanted),
   }
+}
+
+function peopleAfter({ newest, repository }: VerifiedTrust, { people, removedPeople, requests }: WantedTrust): TrustBody["people"] {
+  const after = new Map(newest.body.people.map((person) => [person.name, person]))
+  for (const name of removedPeople) {
+    if (after.delete(name)) continue
+    throw new ConfigError("config/not-found", `person ${name}: trust list ${String(newest.body.n)} does not name them`, {
+      hint: `it names ${[...after.keys()].join(", ") || "nobody"}`,
+    })
+  }
+  for (const person of people) {
+    const machine = [...newest.body.agents, ...requests].some(({ key }) => key === person.key) || person.key === repository.root
+    const other = [...after.values()].find((each) => each.name !== person.name && each.key === person.key)
+    if (machine || other !== undefined) {
+      throw new KeyError(
+        "key/untrusted",
+        `person ${person.name}: this key is ${other === undefined ? "the root's or an agent's" : `${other.name}'s`}`,
+        {
+          hint: "two people approve with two keys, and no machine approves for them: have this person make one with `ssh-keygen -t ed25519`",
+        },
+      )
+    }
+    after.set(person.name, person)
+  }
+  return [...after.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
 function agentsAfter({ newest, repository }: VerifiedTrust, { requests, removed }: WantedTrust, from: string): TrustBody["agents"] {
@@ -75,6 +106,10 @@ export function planOf(lists: readonly TrustList[], draft: TrustDraft): TrustCha
   return [
     ...changes("agent", byName(newest.agents, "id"), byName(draft.agents, "id"), ({ key, role }) => ({
       [role === "agent" ? "key" : `${role}'s key`]: fingerprintOf(key),
+    })),
+    ...changes("person", byName(newest.people, "name"), byName(draft.people, "name"), (person) => ({
+      [sshKeyType(person)]: sshFingerprint(person),
+      "may approve": person.roles.join(" ") || "nothing",
     })),
     ...changes("class", new Map(Object.entries(newest.classes)), new Map(Object.entries(draft.classes)), classFacts).map((change) =>
       judged(change, lists, draft),

@@ -1,13 +1,12 @@
-import { open } from "node:fs/promises"
 import { z } from "zod"
-import { ConfigError, FormatError, KeyError, reasonOf } from "../errors.ts"
-import { isMissing } from "../files.ts"
+import { FormatError, KeyError } from "../errors.ts"
 import { decodeUtf8, encodeCanonical } from "../format/canonical.ts"
 import { agentId, publicKey, time } from "../format/fields.ts"
 import { parseWith } from "../format/lines.ts"
 import type { Signer } from "../format/signed.ts"
 import { keyFileBytesMax } from "../limits.ts"
 import { verifySignature } from "../signature.ts"
+import { readSmallFile } from "./small-file.ts"
 
 /** What an agent asks the operator: to be believed under this name and key. The proof shows that whoever asks has the private half. */
 export interface TrustRequest {
@@ -54,19 +53,7 @@ function decodeRequest(bytes: Uint8Array, what: string): TrustRequest {
 
 /** Reads and verifies the request in a file. */
 export async function readRequest(path: string): Promise<TrustRequest> {
-  return decodeRequest(await readSmall(path), `request ${path}`)
-}
-
-async function readSmall(path: string): Promise<Uint8Array> {
-  try {
-    await using file = await open(path, "r")
-    const { size } = await file.stat()
-    if (size <= keyFileBytesMax) return await file.readFile()
-  } catch (cause) {
-    const why = isMissing(cause) ? "no such file" : `it cannot be read: ${reasonOf(cause)}`
-    throw new ConfigError("config/not-found", `request ${path}: ${why}`, { cause })
-  }
-  throw new FormatError("format/too-large", `request ${path}: more than ${String(keyFileBytesMax)} bytes`)
+  return decodeRequest(await readSmallFile(path, "request"), `request ${path}`)
 }
 
 // The domain keeps a proof from passing for any other signature of the same key.

@@ -1,5 +1,7 @@
 import PQueue from "p-queue"
 import { rememberProof } from "../catalog/proofs.ts"
+import { forgetFlaw, rememberFlaw } from "../catalog/scrubs.ts"
+import { rememberSiteProof } from "../catalog/site-memory.ts"
 import { timestamp } from "../clock.ts"
 import { type Digest, sha256 } from "../digest.ts"
 import { KeyError, SiteError, VaultError } from "../errors.ts"
@@ -19,7 +21,8 @@ import { isLost } from "./contents.ts"
 import { chooseSnapshots, type History, readHistory, type Snapshot, type SnapshotChoice } from "./history.ts"
 import { Keyring } from "./keyring.ts"
 import { Ladder } from "./ladder.ts"
-import { Retrieval, type Wanted } from "./retrieve.ts"
+import type { Wanted } from "./ranges.ts"
+import { Retrieval } from "./retrieve.ts"
 import { Listings, type PackNames, packNames, type SnapshotPartition } from "./select.ts"
 import type { World } from "./world.ts"
 
@@ -58,11 +61,12 @@ export async function verify(request: VerifyRequest, world: World): Promise<Veri
     await world.pool.abandon()
   }
   explainSkipped(request, ladder)
-  const report = ladder.report(units)
+  const report = ladder.report((rung) => units[rung])
   const proven = ladder.proven(report)
   const time = timestamp(world.clock.now())
   const outcome = ladder.findingCount === 0 ? ("ok" as const) : ("findings" as const)
   rememberProof(world.catalog, { dataset: request.dataset, rung: proven ?? "none", outcome, time, commit: newest.commit.sha256 })
+  for (const name of work.readSites()) rememberSiteProof(world.catalog, name, newest.commit.body.dataset, time)
   return {
     dataset: request.dataset,
     outcome,
@@ -120,6 +124,8 @@ class Verification {
   readonly #proofs = new Map<string, { packs: number; missing: number; rotten: number; unreadable?: string }>()
   readonly #packs = new Map<Digest, PackName>()
   readonly #hashed = new Set<Digest>()
+  /** Sites that did not give back something they hold. */
+  readonly #unread = new Set<string>()
   readonly #paths = new Map<number, string>()
   #bytes = 0
   #files = 0
@@ -138,6 +144,11 @@ class Verification {
   totals(): { packs: number; bytes: number; files: number; sites: SiteProof[] } {
     const sites = [...this.#proofs].map(([name, proof]) => ({ name, ...proof }))
     return { packs: this.#packs.size, bytes: this.#bytes, files: this.#files, sites }
+  }
+
+  /** Sites of which every byte they hold was read and hashed. */
+  readSites(): string[] {
+    return this.#climbs("hashed") ? [...this.#present.keys()].filter((name) => !this.#unread.has(name)) : []
   }
 
   /** present and checksummed, site by site. */
@@ -295,11 +306,15 @@ class Verification {
       const bytes = await opened.site.get(key, { signal: this.#world.signal })
       if (sha256(bytes) === pack.sha256) {
         this.#ladder.passed("hashed")
+        forgetFlaw(this.#world.catalog, name, key)
         return bytes
       }
-      this.#rotten(name, key, "its bytes do not have the SHA-256 of its name")
+      const detail = "its bytes do not have the SHA-256 of its name"
+      rememberFlaw(this.#world.catalog, { site: name, key, kind: "rotten", detail }, timestamp(this.#world.clock.now()))
+      this.#rotten(name, key, detail)
     } catch (error) {
       if (!(error instanceof SiteError)) throw error
+      this.#unread.add(name)
       this.#rotten(name, key, error.message)
     }
     return null

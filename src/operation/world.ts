@@ -23,6 +23,14 @@ export interface KeeperWorld {
   tierOf(site: string, className: string): string | undefined
 }
 
+/** What looking after whole sites takes besides. */
+export interface UpkeepWorld extends KeeperWorld {
+  /** What every site must have: objects signed by the root, the catalog's key objects, the script that restores without Holdline. */
+  readonly rootObjects: readonly RootObject[]
+  /** Names of the sites that this host's jobs keep an agent's dataset at; null where no job here says so. */
+  homesOf(agent: string, dataset: string): readonly string[] | null
+}
+
 /** What every operation on contents is given: nothing is taken from the air. wiring/ makes it from configuration and environment. */
 export interface World extends KeeperWorld {
   readonly pool: WorkerPool

@@ -11,7 +11,7 @@ export interface RestoreTextOptions {
 
 /** What a restore would do, before it does it. */
 export function planText(plan: RestorePlan, { paint, moment }: RestoreTextOptions): string[] {
-  const { dataset, asOf, files, bytes, accounts, snapshots, newest, fetchBytes, from, estimatedSeconds, sites, warnings } = plan
+  const { dataset, asOf, files, bytes, accounts, snapshots, newest, fetchBytes, estimatedSeconds, sites, warnings } = plan
   const rows: (readonly [string, string])[] = [
     ["+", `${count(files, "file")}, ${formatSize(bytes)}, of ${count(accounts, "account")}`],
     [
@@ -20,9 +20,9 @@ export function planText(plan: RestorePlan, { paint, moment }: RestoreTextOption
     ],
     [
       "fetch",
-      `${formatSize(fetchBytes)}, first from ${from}; about ${formatDuration(estimatedSeconds * 1000)}, as far as can be told before`,
+      `${formatSize(fetchBytes)}, first from ${sites[0]?.name ?? ""}; about ${formatDuration(estimatedSeconds * 1000)}, as far as can be told before`,
     ],
-    ["sites", sites.map(({ name, holds, of }) => `${name} ${String(holds)} of ${count(of, "pack")}`).join(", ")],
+    ...sites.map(({ name, why }, index) => [index === 0 ? "sites" : "", `${String(index + 1)} ${name}: ${visible(why)}`] as const),
     ...warnings.map((warning) => ["warning", visible(warning)] as const),
   ]
   const when = asOf === undefined ? "as it is in the newest snapshot" : `as of ${moment(asOf)}`
@@ -31,13 +31,16 @@ export function planText(plan: RestorePlan, { paint, moment }: RestoreTextOption
 
 /** What a restore did. Files are named: it is run by a person, who has them on the disk now. */
 export function restoreText(report: RestoreReport, { paint }: RestoreTextOptions): string[] {
-  const { restored, present, missingAtSource, snapshots, target } = report
+  const { restored, present, missingAtSource, leftovers, snapshots, target } = report
   const rows: (readonly [string, string])[] = [
     ["in", target],
     ...fetchedRow(report),
+    ...siteRows(report),
     ...problemRows("lost", report.lostCount, report.lost, "no site has good bytes"),
+    ...problemRows("waiting", report.unreachableCount, report.unreachable, "no site that answers has them; run the same command again"),
     ...problemRows("refused", report.refusedCount, report.refused, "the target cannot take them"),
     ...missingRow(missingAtSource),
+    ...(leftovers === 0 ? [] : [["removed", `${count(leftovers, "unfinished file")} of an earlier restore`] as const]),
     ...(snapshots.some(({ complete }) => !complete) ? [["from", "a partial snapshot: its run said what it missed"] as const] : []),
     ...report.warnings.map((warning) => ["warning", visible(warning)] as const),
   ]
@@ -55,6 +58,18 @@ function missingRow(items: number): (readonly [string, string])[] {
 function fetchedRow({ fetched }: RestoreReport): (readonly [string, string])[] {
   if (fetched.length === 0) return []
   return [["fetched", fetched.map(({ site, bytes }) => `${formatSize(bytes)} from ${site}`).join(", ")]]
+}
+
+/** Why the first site was asked first, and why others were. */
+function siteRows({ sites: [first], failovers }: RestoreReport): (readonly [string, string])[] {
+  return [
+    ...(first === undefined ? [] : [["first", `${first.name}: ${visible(first.why)}`] as const]),
+    ...failovers.map(({ from, to, times, reason }) => {
+      const often = times === 1 ? "" : `, ${times.toLocaleString("en-US")} times, the first time as`
+      const what = to === null ? `${from} did not deliver, and no other was left` : `from ${from} to ${to}`
+      return ["switched", `${what}${often}: ${visible(reason)}`] as const
+    }),
+  ]
 }
 
 function problemRows(name: string, total: number, files: readonly ProblemFile[], why: string): (readonly [string, string])[] {

@@ -50,6 +50,8 @@ export interface CommitReport {
   readonly sha256: string
   readonly held: readonly string[]
   readonly durable: boolean
+  /** Whether it waits on the host, with what it needs, for the sites that do not hold it. */
+  readonly waits: boolean
 }
 
 export interface SiteReport {

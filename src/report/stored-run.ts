@@ -21,7 +21,7 @@ const schema = z.object({
   ),
   notes: z.record(z.string(), z.number()),
   stored: z.object({ packs: z.number(), bytes: z.number() }),
-  commits: z.array(z.object({ seq: z.number(), sha256: z.string(), held: z.array(z.string()), durable: z.boolean() })),
+  commits: z.array(z.object({ seq: z.number(), sha256: z.string(), held: z.array(z.string()), durable: z.boolean(), waits: z.boolean() })),
   sites: z.array(
     z.object({
       name: z.string(),

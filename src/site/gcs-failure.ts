@@ -1,5 +1,6 @@
 import { z } from "zod"
 import { BackupError, reasonOf, SiteError, type SiteErrorCode } from "../errors.ts"
+import { retryAfterMsOf, saysDamaged } from "./answer.ts"
 
 const codeByStatus: Readonly<Record<number, SiteErrorCode>> = {
   400: "site/unsupported",
@@ -83,8 +84,9 @@ export function gcsErrorOf(site: string, what: string, error: unknown): unknown 
   const failure = gcsFailureOf(error)
   if (error instanceof BackupError || failure === null) return error
   const { status, reason, errno, message } = failure
+  const retryAfterMs = retryAfterMsOf(failure.headers)
   const fail = (code: SiteErrorCode, why: string, hint?: string) =>
-    new SiteError(site, code, `${what}: ${why}`, { cause: error, ...(hint !== undefined && { hint }) })
+    new SiteError(site, code, `${what}: ${why}`, { cause: error, retryAfterMs, ...(hint !== undefined && { hint }) })
   if (isMissingBucket(failure)) return fail("site/denied", "no such bucket", "create the bucket, or correct its name")
   // The answer was good as far as it came.
   if (status !== undefined && status < 300) return fail("site/unavailable", message)
@@ -109,8 +111,7 @@ export function isMissingBucket({ status, message }: GcsFailure): boolean {
 function codeOf(status: number, reason: string | undefined, message: string): SiteErrorCode {
   const byReason = status === 403 && reason !== undefined ? codeByReason[reason] : undefined
   if (byReason !== undefined) return byReason
-  // Sent whole and arrived damaged: what was sent had just been checked, so that sending it again helps.
-  if (status === 400 && /crc32c|md5|checksum/i.test(message)) return "site/unavailable"
+  if (saysDamaged(status, message)) return "site/unavailable"
   return codeByStatus[status] ?? (status >= 500 ? "site/unavailable" : "site/unsupported")
 }
 

@@ -6,12 +6,14 @@ import { reasonOf, SiteError } from "../errors.ts"
 import { packBytesMax } from "../limits.ts"
 import { type BucketPair, bucketOf, listPair } from "./buckets.ts"
 import { checkEndpoint, isLoopback } from "./endpoint.ts"
-import { gcsErrorOf } from "./gcs-failure.ts"
+import { gcsErrorOf, gcsFailureOf } from "./gcs-failure.ts"
 import { base64Of, checkAnswer, headersOf, hexOf, infoOf, isBucketLocked, isObjectLocked, joined, nextPageOf } from "./gcs-object.ts"
+import { gcsPosture } from "./gcs-posture.ts"
 import { type GcsCalls, gcsLock, gcsVersions, type Retention } from "./gcs-upkeep.ts"
 import { releasing } from "./release.ts"
 import { checkBytes, checkKey, checkRange, isSegment } from "./rules.ts"
-import type { ByteRange, CallOptions, GetOptions, ObjectInfo, OpenedSite, PutOptions, Site } from "./site.ts"
+import type { ByteRange, CallOptions, GetOptions, ObjectInfo, OpenedSite, ProbeOptions, ProbeOutcome, PutOptions, Site } from "./site.ts"
+import { gcsTiers, refusedGcsTiers } from "./tiers.ts"
 
 export interface GcsSiteOptions extends BucketPair {
   readonly name: string
@@ -23,8 +25,7 @@ export interface GcsSiteOptions extends BucketPair {
   readonly lock?: "governance" | "compliance" | undefined
 }
 
-/** Google's classes that can be read at once, in several zones; all but these are refused. */
-const tiers: ReadonlySet<string> = new Set(["STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE"])
+const tiers: ReadonlySet<string> = new Set(gcsTiers)
 
 /**
  * Two buckets of Google Cloud Storage, or of a server that speaks its JSON API, as one site. Nothing is asked of the server before
@@ -57,6 +58,8 @@ export async function gcsSite(options: GcsSiteOptions): Promise<OpenedSite> {
     replace: (key, bytes, given) => site.replace(key, bytes, given),
     versions: gcsVersions(site),
     ...(options.lock !== undefined && { lock: gcsLock(site, options.lock) }),
+    posture: gcsPosture(options.name, options, (bucket, signal) => site.describeBucket(bucket, signal)),
+    probe: { upload: (key, bytes, given) => site.probe(key, bytes, given) },
     serverTime: (given) => site.serverTime(given),
   }
 }
@@ -167,7 +170,8 @@ class GcsSite implements Site, GcsCalls {
     checkKey(this.name, key)
     checkBytes(this.name, key, bytes, sha256)
     if (tier === undefined || tiers.has(tier)) return
-    throw new SiteError(this.name, "site/unsupported", `put ${key}: the storage class ${tier} is none of ${[...tiers].join(", ")}`)
+    const reason = refusedGcsTiers[tier] ?? `it is none of ${[...tiers].join(", ")}`
+    throw new SiteError(this.name, "site/unsupported", `put ${key}: storage class ${tier}: ${reason}`)
   }
 
   // One request, with all that makes it safe: the generation that must be there, and the checksum that the server refuses by.
@@ -175,7 +179,32 @@ class GcsSite implements Site, GcsCalls {
     const what = `put ${key}`
     const file = this.#file(key)
     const crc32c = this.#crc32c(bytes)
-    await this.#call(what, signal, () =>
+    await this.#save(file, bytes, { crc32c, generation, signal, tier })
+    const info = infoOf(this.name, key, file.metadata)
+    if (info.bytes !== bytes.length || info.checksum?.value !== hexOf(crc32c)) {
+      throw new SiteError(this.name, "site/corrupt", `${what}: the server says that it keeps other bytes than it was given`)
+    }
+    return await this.#requireLock(what, key, file.metadata, signal)
+  }
+
+  async probe(key: string, bytes: Uint8Array, { checksum, signal }: ProbeOptions): Promise<ProbeOutcome> {
+    signal?.throwIfAborted()
+    checkKey(this.name, key)
+    const right = this.#crc32c(bytes)
+    const crc32c = checksum === "right" ? right : (right ^ 1) >>> 0
+    try {
+      await this.#save(this.#file(key), bytes, { crc32c, generation: "0", signal })
+      return "taken"
+    } catch (error) {
+      if (!(error instanceof SiteError)) throw error
+      if (error.code === "site/conflict") return "not-free"
+      if (checksum === "wrong" && gcsFailureOf(error.cause)?.status === 400) return "refused"
+      throw error
+    }
+  }
+
+  async #save(file: File, bytes: Uint8Array, { crc32c, generation, signal, tier }: Saving): Promise<void> {
+    await this.#call(`put ${file.name}`, signal, () =>
       file.save(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), {
         resumable: false,
         // Without it, one save turns the client's retries off for good; with it, what is there is never overwritten.
@@ -189,11 +218,6 @@ class GcsSite implements Site, GcsCalls {
         },
       }),
     )
-    const info = infoOf(this.name, key, file.metadata)
-    if (info.bytes !== bytes.length || info.checksum?.value !== hexOf(crc32c)) {
-      throw new SiteError(this.name, "site/corrupt", `${what}: the server says that it keeps other bytes than it was given`)
-    }
-    return await this.#requireLock(what, key, file.metadata, signal)
   }
 
   // A bucket whose policy is missing, or not locked yet, takes every object without a word.
@@ -210,9 +234,13 @@ class GcsSite implements Site, GcsCalls {
   async #isBucketLocked(key: string, signal: AbortSignal | undefined): Promise<boolean> {
     const name = bucketOf(this.#pair, key)
     if (this.#lockedBuckets.has(name)) return true
-    const [metadata] = await this.#call(`look at bucket ${name}`, signal, () => this.#storage.bucket(name).getMetadata())
-    if (isBucketLocked(metadata)) this.#lockedBuckets.add(name)
+    if (isBucketLocked(await this.describeBucket(name, signal))) this.#lockedBuckets.add(name)
     return this.#lockedBuckets.has(name)
+  }
+
+  async describeBucket(name: string, signal: AbortSignal | undefined): Promise<unknown> {
+    const [metadata] = await this.#call(`look at bucket ${name}`, signal, () => this.#storage.bucket(name).getMetadata())
+    return metadata
   }
 
   async #holds(kept: ObjectInfo, bytes: Uint8Array, { signal }: PutOptions): Promise<boolean> {
@@ -229,8 +257,13 @@ class GcsSite implements Site, GcsCalls {
       const stream = this.#file(key, generation).createReadStream({ ...part, validation: false, decompress: false })
       let answer: unknown
       stream.on("response", (response: unknown) => {
-        // The client listens to its own answer eleven times, which Node would call a leak on everybody's terminal.
-        if (response instanceof EventEmitter) response.setMaxListeners(0)
+        if (response instanceof EventEmitter) {
+          // The client listens to its own answer eleven times, which Node would call a leak on everybody's terminal.
+          response.setMaxListeners(0)
+          // Where a download breaks off, it would close every connection of the process, those of other sites too: releasing()
+          // closes this one.
+          Object.assign(response, { request: {} })
+        }
         answer = response
       })
       const pieces: Buffer[] = []
@@ -298,8 +331,14 @@ class GcsSite implements Site, GcsCalls {
     const given = { retention: { mode, retainUntilTime: until.toISOString() } }
     // The override is for locking what was not; whoever decided has seen that nothing shrinks, in the state that must still be.
     const conditions = { overrideUnlockedRetention: true, ifMetagenerationMatch: metageneration }
-    const [metadata] = await this.#call(`lock ${key}`, signal, () => this.#file(key, generation).setMetadata(given, conditions))
-    return metadata
+    const what = `lock ${key}`
+    try {
+      const [metadata] = await this.#call(what, signal, () => this.#file(key, generation).setMetadata(given, conditions))
+      return metadata
+    } catch (error) {
+      if (!(error instanceof SiteError && error.code === "site/conflict")) throw error
+      throw new SiteError(this.name, "site/unavailable", `${what}: it was changed at the same time`, { cause: error })
+    }
   }
 
   #file(key: string, generation?: string): File {
@@ -314,6 +353,14 @@ class GcsSite implements Site, GcsCalls {
       throw gcsErrorOf(this.name, what, error)
     }
   }
+}
+
+interface Saving {
+  readonly crc32c: number
+  /** What must be at the name; "0": nothing. */
+  readonly generation: string
+  readonly signal: AbortSignal | undefined
+  readonly tier?: string | undefined
 }
 
 interface Asked {

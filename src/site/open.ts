@@ -2,6 +2,7 @@ import { directoryConcurrency, directoryRetry, gcsConcurrency, gcsRetry, s3Concu
 import { directorySite } from "./directory.ts"
 import { gcsSite } from "./gcs.ts"
 import { limited } from "./limit.ts"
+import { type Bandwidth, openedPaced, type PaceWorld } from "./pace.ts"
 import { openedReadOnly } from "./readonly.ts"
 import { openedRetrying, persistent, type RetryPolicy, type RetryWorld } from "./retry.ts"
 import { s3Site } from "./s3.ts"
@@ -16,29 +17,33 @@ export interface SiteConfig extends CallOptions {
   readonly readOnly: boolean
 }
 
-/** The configured site with all that makes it bearable: deadlines, retries, a limit of calls in flight. */
-export async function openSite(config: SiteConfig, world: RetryWorld): Promise<OpenedSite> {
+export type SiteWorld = RetryWorld & PaceWorld
+
+/** The configured site with all that makes it bearable: deadlines, retries, a bandwidth, a limit of calls in flight. */
+export async function openSite(config: SiteConfig, world: SiteWorld): Promise<OpenedSite> {
   const { name, settings, readOnly } = config
+  const bearable = (opened: OpenedSite, policy: RetryPolicy, concurrency: number) =>
+    limited(openedPaced(openedRetrying(opened, policy, world), bandwidthOf(settings), world), concurrency)
   switch (settings.kind) {
     case "directory": {
       const attempt = persistent(name, directoryRetry, world)
       const opened = await attempt("open", config, () => directorySite({ name, path: settings.path, readOnly }, world.random))
-      return bearable(opened, directoryRetry, directoryConcurrency, world)
+      return bearable(opened, directoryRetry, directoryConcurrency)
     }
     case "gcs": {
       const { bucket, keys, endpoint, credentials, lock } = settings
       const opened = await gcsSite({ name, bucket, keys, endpoint, lock, credentialsFile: credentials?.file })
-      return bearable(readOnly ? openedReadOnly(opened) : opened, gcsRetry, settings.concurrency ?? gcsConcurrency, world)
+      return bearable(readOnly ? openedReadOnly(opened) : opened, gcsRetry, settings.concurrency ?? gcsConcurrency)
     }
     case "s3": {
       const opened = await s3Site(s3OptionsOf(name, settings))
-      return bearable(readOnly ? openedReadOnly(opened) : opened, s3Retry, settings.concurrency ?? s3Concurrency, world)
+      return bearable(readOnly ? openedReadOnly(opened) : opened, s3Retry, settings.concurrency ?? s3Concurrency)
     }
   }
 }
 
 function s3OptionsOf(name: string, settings: Extract<SiteSettings, { kind: "s3" }>): S3SiteOptions {
-  const { region, signingRegion, endpoint, pathStyle, checksums, createOnly, ...same } = settings
+  const { region, signingRegion, endpoint, pathStyle, checksums, createOnly, bandwidth: _bandwidth, ...same } = settings
   return {
     ...{ ...same, name, endpoint },
     region: signingRegion ?? region,
@@ -48,7 +53,6 @@ function s3OptionsOf(name: string, settings: Extract<SiteSettings, { kind: "s3" 
   }
 }
 
-function bearable(opened: OpenedSite, policy: RetryPolicy, concurrency: number, world: RetryWorld): OpenedSite {
-  const retried = openedRetrying(opened, policy, world)
-  return { ...retried, site: limited(retried.site, concurrency) }
+function bandwidthOf({ bandwidth }: SiteSettings): Bandwidth {
+  return typeof bandwidth === "number" ? { up: bandwidth, down: bandwidth } : (bandwidth ?? {})
 }

@@ -4,8 +4,10 @@ import { ClientRequest } from "node:http"
 import { z } from "zod"
 
 interface Call {
-  readonly signal: AbortSignal
+  /** Requests begun and not over. */
   readonly requests: Set<ClientRequest>
+  /** The call has failed: what it begins now ends at once. */
+  failed: boolean
 }
 
 const calls = new AsyncLocalStorage<Call>()
@@ -13,25 +15,25 @@ const created = z.object({ request: z.instanceof(ClientRequest) })
 let watching = false
 
 /**
- * Runs a call of a library that takes no signal. When `signal` is aborted it rejects with the signal's reason at once, and every
- * HTTP request that the call has begun, or begins later, is destroyed: a server that never answers must not keep sockets, nor the
- * process, for ever.
+ * Runs a call of a library that takes no signal. When `signal` is aborted it rejects with the signal's reason at once. With that or
+ * any other failure, every HTTP request that the call has begun, or begins later, is destroyed: a server that never answers, or an
+ * answer that nobody reads on, must not keep sockets, nor the process, for ever.
  */
 export async function releasing<T>(signal: AbortSignal | undefined, call: () => Promise<T>): Promise<T> {
-  if (signal === undefined) return await call()
-  signal.throwIfAborted()
+  signal?.throwIfAborted()
   watch()
-  const requests = new Set<ClientRequest>()
+  const store: Call = { requests: new Set(), failed: false }
   const ended = Promise.withResolvers<never>()
-  function end(): void {
-    for (const request of requests) request.destroy()
-    ended.reject(signal?.reason)
-  }
-  signal.addEventListener("abort", end, { once: true })
+  const end = () => ended.reject(signal?.reason)
+  signal?.addEventListener("abort", end, { once: true })
   try {
-    return await Promise.race([calls.run({ signal, requests }, call), ended.promise])
+    return await Promise.race([calls.run(store, call), ended.promise])
+  } catch (error) {
+    store.failed = true
+    for (const request of store.requests) request.destroy()
+    throw error
   } finally {
-    signal.removeEventListener("abort", end)
+    signal?.removeEventListener("abort", end)
   }
 }
 
@@ -43,7 +45,7 @@ function watch(): void {
     const call = calls.getStore()
     if (call === undefined) return
     const { request } = created.parse(message)
-    if (call.signal.aborted) request.destroy()
+    if (call.failed) request.destroy()
     else call.requests.add(request.once("close", () => call.requests.delete(request)))
   })
 }

@@ -2,7 +2,8 @@ import type { Sleep } from "../clock.ts"
 import { SiteError } from "../errors.ts"
 import type { Random } from "../random.ts"
 import { formatDuration } from "../units.ts"
-import type { CallOptions, OpenedSite, Site, Versions } from "./site.ts"
+import { type Around, openedAround, siteAround } from "./around.ts"
+import type { CallOptions, OpenedSite, Site } from "./site.ts"
 
 export interface RetryPolicy {
   /** How often a call is tried in all; 1 is once. */
@@ -12,6 +13,10 @@ export interface RetryPolicy {
   readonly maxDelayMs: number
   /** An attempt that takes longer counts as "site/unavailable", whether or not the site heeds its signal. */
   readonly callTimeoutMs: number
+  /** All attempts together, with the waits between them, take no longer. */
+  readonly patienceMs: number
+  /** What a server asks to be waited for is waited for up to this long, beside the wait of one's own. */
+  readonly retryAfterMaxMs: number
 }
 
 export interface RetryWorld {
@@ -24,64 +29,75 @@ export type Persistent = <T>(what: string, options: CallOptions | undefined, cal
 
 /** The same site, where a call that may succeed if repeated is repeated, and no call takes for ever. */
 export function retrying(site: Site, policy: RetryPolicy, world: RetryWorld): Site {
-  const attempt = persistent(site.name, policy, world)
-  return {
-    name: site.name,
-    put: (key, bytes, options) => attempt(`put ${key}`, options, (signal) => site.put(key, bytes, { ...options, signal })),
-    get: (key, options) => attempt(`get ${key}`, options, (signal) => site.get(key, { ...options, signal })),
-    head: (key, options) => attempt(`head ${key}`, options, (signal) => site.head(key, { ...options, signal })),
-    list: (prefix, options) =>
-      listPersistently({ name: site.name, list: (given) => site.list(prefix, given), prefix }, options, policy, attempt),
-  }
+  return siteAround(site, aroundAs(site.name, policy, world))
 }
 
 /** The same for a site as opened: its capabilities are retried too. */
 export function openedRetrying(opened: OpenedSite, policy: RetryPolicy, world: RetryWorld): OpenedSite {
-  const attempt = persistent(opened.site.name, policy, world)
-  const { replace, versions, lock } = opened
-  return {
-    ...opened,
-    site: retrying(opened.site, policy, world),
-    serverTime: (options) => attempt("time", options, (signal) => opened.serverTime({ signal })),
-    ...(replace !== undefined && {
-      replace: (key, bytes, options) => attempt(`replace ${key}`, options, (signal) => replace(key, bytes, { ...options, signal })),
-    }),
-    ...(versions !== undefined && { versions: retryingVersions(opened.site.name, versions, policy, attempt) }),
-    ...(lock !== undefined && {
-      lock: {
-        extend: (key, version, until, options) =>
-          attempt(`lock ${key}`, options, (signal) => lock.extend(key, version, until, { ...options, signal })),
-      },
-    }),
-  }
+  return openedAround(opened, aroundAs(opened.site.name, policy, world))
 }
 
-function retryingVersions(name: string, versions: Versions, policy: RetryPolicy, attempt: Persistent): Versions {
-  return {
-    list: (prefix, options) => listPersistently({ name, list: (given) => versions.list(prefix, given), prefix }, options, policy, attempt),
-    get: (key, version, options) => attempt(`get ${key}`, options, (signal) => versions.get(key, version, { ...options, signal })),
-    remove: (key, version, options) => attempt(`remove ${key}`, options, (signal) => versions.remove(key, version, { ...options, signal })),
-  }
+function aroundAs(name: string, policy: RetryPolicy, world: RetryWorld): Around {
+  const attempt = persistent(name, policy, world)
+  return { call: attempt, list: (what, options, list) => listPersistently({ name, what, list }, options, policy, attempt) }
 }
 
 /** The only loop that repeats a call to a site. */
 export function persistent(name: string, policy: RetryPolicy, world: RetryWorld): Persistent {
   return async (what, options, call) => {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await withDeadline(name, what, policy.callTimeoutMs, options?.signal, call)
-      } catch (error) {
-        options?.signal?.throwIfAborted()
-        if (!(error instanceof SiteError && error.retryable) || attempt >= policy.attempts) throw error
-      }
-      await world.sleep(delayMs(policy, attempt, world.random), { signal: options?.signal })
+    const patience = new AbortController()
+    const timer = setTimeout(() => patience.abort(), policy.patienceMs)
+    try {
+      return await repeated({ name, what, options, patience: patience.signal }, policy, world, call)
+    } finally {
+      clearTimeout(timer)
     }
+  }
+}
+
+interface Repeated {
+  readonly name: string
+  readonly what: string
+  readonly options: CallOptions | undefined
+  /** Aborted once all attempts together have taken too long. */
+  readonly patience: AbortSignal
+}
+
+async function repeated<T>(
+  { name, what, options, patience }: Repeated,
+  policy: RetryPolicy,
+  world: RetryWorld,
+  call: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const tooLong = () => new SiteError(name, "site/unavailable", `${what}: no answer within ${formatDuration(policy.patienceMs)} in all`)
+  for (let attempt = 1; ; attempt++) {
+    let failure: SiteError
+    try {
+      return await withDeadline({ name, what, timeoutMs: policy.callTimeoutMs, patience, tooLong }, options?.signal, call)
+    } catch (error) {
+      options?.signal?.throwIfAborted()
+      if (!(error instanceof SiteError && error.retryable) || attempt >= policy.attempts || patience.aborted) throw error
+      failure = error
+    }
+    const pause = delayMs(policy, attempt, world.random) + Math.min(failure.retryAfterMs ?? 0, policy.retryAfterMaxMs)
+    await paused(pause, options?.signal, patience, world.sleep)
+    if (patience.aborted) throw failure
+  }
+}
+
+// Ends early once patience does: what follows is the last failure.
+async function paused(ms: number, signal: AbortSignal | undefined, patience: AbortSignal, sleep: Sleep): Promise<void> {
+  try {
+    await sleep(ms, { signal: signal === undefined ? patience : AbortSignal.any([signal, patience]) })
+  } catch (error) {
+    signal?.throwIfAborted()
+    if (!patience.aborted) throw error
   }
 }
 
 interface Listing<T> {
   readonly name: string
-  readonly prefix: string
+  readonly what: string
   list(options: CallOptions): AsyncIterable<T>
 }
 
@@ -93,7 +109,7 @@ async function* listPersistently<T>(
   policy: RetryPolicy,
   attempt: Persistent,
 ): AsyncGenerator<T> {
-  const what = `list ${listing.prefix}`
+  const { name, what } = listing
   const ending = new AbortController()
   const signal = options?.signal === undefined ? ending.signal : AbortSignal.any([options.signal, ending.signal])
   try {
@@ -103,7 +119,7 @@ async function* listPersistently<T>(
     })
     for (let next = first; next.done !== true; ) {
       yield next.value
-      next = await withDeadline(listing.name, what, policy.callTimeoutMs, options?.signal, () => rest.next())
+      next = await withDeadline({ name, what, timeoutMs: policy.callTimeoutMs }, options?.signal, () => rest.next())
     }
   } finally {
     // Not rest.return(): it would wait for a site that does not answer.
@@ -111,11 +127,18 @@ async function* listPersistently<T>(
   }
 }
 
+interface Deadline {
+  readonly name: string
+  readonly what: string
+  readonly timeoutMs: number
+  /** Another end, with its own reason. */
+  readonly patience?: AbortSignal
+  readonly tooLong?: () => SiteError
+}
+
 // A site that hangs must not hang its caller, even if it ignores its signal (a mount that is gone does): so the race.
 async function withDeadline<T>(
-  name: string,
-  what: string,
-  timeoutMs: number,
+  { name, what, timeoutMs, patience, tooLong }: Deadline,
   signal: AbortSignal | undefined,
   call: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
@@ -127,15 +150,18 @@ async function withDeadline<T>(
     ended.reject(reason)
   }
   const onAbort = () => end(signal?.reason)
+  const onTooLong = () => end(tooLong?.())
   const timer = setTimeout(() => {
     end(new SiteError(name, "site/unavailable", `${what}: no answer within ${formatDuration(timeoutMs)}`))
   }, timeoutMs)
   signal?.addEventListener("abort", onAbort, { once: true })
+  patience?.addEventListener("abort", onTooLong, { once: true })
   try {
     return await Promise.race([call(attempt.signal), ended.promise])
   } finally {
     clearTimeout(timer)
     signal?.removeEventListener("abort", onAbort)
+    patience?.removeEventListener("abort", onTooLong)
   }
 }
 

@@ -19,8 +19,11 @@ export interface S3SiteOptions extends BucketPair {
   readonly endpoint?: string | undefined
   /** Bucket names in the path rather than in the host's name. */
   readonly pathStyle: boolean
-  /** "required": no checksum beyond those this site needs, for stores that refuse what they do not know. */
-  readonly checksums: "always" | "required"
+  /**
+   * "required": no checksum beyond those this site needs, for older stores. "signed": none at all but the SHA-256 that the signature
+   * holds, for stores that refuse every checksum header.
+   */
+  readonly checksums: "always" | "required" | "signed"
   /** False for a store that knows no conditional writes. */
   readonly createOnly: boolean
   /** What objects must be found locked with, once they are stored; absent: nothing. */
@@ -54,14 +57,27 @@ export interface S3Marker {
   readonly version?: string | undefined
 }
 
+/** What can be asked of a bucket, without changing it. */
+export type S3Setting = "versioning" | "lock" | "publicAccess" | "encryption" | "lifecycle" | "replication"
+
+/** A bucket that is there. */
+interface FoundBucket {
+  /** The Date header of the answer. */
+  readonly date: string | undefined
+  readonly region: string | undefined
+}
+
 /** The requests that a site makes, one each, with the answers as they came and every failure translated. */
 export class S3Connection {
   readonly #site: string
   readonly #sdk: Sdk
   readonly #client: S3Client
 
-  constructor(site: string, sdk: Sdk, client: S3Client) {
-    this.#site = site
+  readonly #namesChecksums: boolean
+
+  constructor({ name, checksums }: S3SiteOptions, sdk: Sdk, client: S3Client) {
+    this.#site = name
+    this.#namesChecksums = checksums !== "signed"
     this.#sdk = sdk
     this.#client = client
   }
@@ -71,8 +87,10 @@ export class S3Connection {
       ...{ Bucket: bucket, Key: key, Body: bytes, ContentLength: bytes.length },
       ContentType: "application/octet-stream",
       // Both: some servers overlook a checksum whose algorithm is not named.
-      ChecksumAlgorithm: "SHA256",
-      ChecksumSHA256: Buffer.from(options.sha256, "hex").toString("base64"),
+      ...(this.#namesChecksums && {
+        ChecksumAlgorithm: "SHA256",
+        ChecksumSHA256: Buffer.from(options.sha256, "hex").toString("base64"),
+      }),
       ...(options.tier !== undefined && { StorageClass: tierSchema(this.#sdk).parse(options.tier) }),
       ...condition,
     })
@@ -80,8 +98,12 @@ export class S3Connection {
   }
 
   async head({ bucket, key, version }: S3Name, signal: Signal): Promise<unknown> {
-    const command = new this.#sdk.HeadObjectCommand({ Bucket: bucket, Key: key, VersionId: version, ChecksumMode: "ENABLED" })
+    const command = new this.#sdk.HeadObjectCommand({ Bucket: bucket, Key: key, VersionId: version, ...this.#asksChecksum })
     return await this.#call(`head ${key}`, signal, (abortSignal) => this.#client.send(command, { abortSignal }))
+  }
+
+  get #asksChecksum() {
+    return this.#namesChecksums ? ({ ChecksumMode: "ENABLED" } as const) : {}
   }
 
   async download({ bucket, key, version }: S3Name, { range, signal }: GetOptions): Promise<Uint8Array> {
@@ -108,9 +130,17 @@ export class S3Connection {
     await this.#call(`remove ${key}`, signal, (abortSignal) => this.#client.send(command, { abortSignal }))
   }
 
-  async lockConfiguration(bucket: string, signal: Signal): Promise<unknown> {
-    const command = new this.#sdk.GetObjectLockConfigurationCommand({ Bucket: bucket })
-    return await this.#call(`lock of ${bucket}`, signal, (abortSignal) => this.#client.send(command, { abortSignal }))
+  async setting(setting: S3Setting, bucket: string, signal: Signal): Promise<unknown> {
+    const [sdk, client, input] = [this.#sdk, this.#client, { Bucket: bucket }]
+    const ask: Readonly<Record<S3Setting, (abort: { readonly abortSignal: AbortSignal }) => Promise<unknown>>> = {
+      versioning: (abort) => client.send(new sdk.GetBucketVersioningCommand(input), abort),
+      lock: (abort) => client.send(new sdk.GetObjectLockConfigurationCommand(input), abort),
+      publicAccess: (abort) => client.send(new sdk.GetPublicAccessBlockCommand(input), abort),
+      encryption: (abort) => client.send(new sdk.GetBucketEncryptionCommand(input), abort),
+      lifecycle: (abort) => client.send(new sdk.GetBucketLifecycleConfigurationCommand(input), abort),
+      replication: (abort) => client.send(new sdk.GetBucketReplicationCommand(input), abort),
+    }
+    return await this.#call(`${setting} of ${bucket}`, signal, (abortSignal) => ask[setting]({ abortSignal }))
   }
 
   async retain({ bucket, key, version }: Required<S3Name>, mode: "GOVERNANCE" | "COMPLIANCE", until: Date, signal: Signal): Promise<void> {
@@ -119,8 +149,8 @@ export class S3Connection {
     await this.#call(`lock ${key}`, signal, (abortSignal) => this.#client.send(command, { abortSignal }))
   }
 
-  /** Resolves to the Date header of the answer; rejects where there is no such bucket. */
-  async headBucket(bucket: string, signal: Signal): Promise<string | undefined> {
+  /** Rejects where there is no such bucket. */
+  async headBucket(bucket: string, signal: Signal): Promise<FoundBucket> {
     const command = new this.#sdk.HeadBucketCommand({ Bucket: bucket })
     let date: string | undefined
     command.middlewareStack.add(
@@ -131,8 +161,8 @@ export class S3Connection {
       },
       { step: "deserialize", name: "dateOfAnswer" },
     )
-    await this.#call(`bucket ${bucket}`, signal, (abortSignal) => this.#client.send(command, { abortSignal }))
-    return date
+    const answer = await this.#call(`bucket ${bucket}`, signal, (abortSignal) => this.#client.send(command, { abortSignal }))
+    return { date, region: answer.BucketRegion }
   }
 
   async #call<T>(what: string, signal: AbortSignal | undefined, call: (abort: AbortSignal) => Promise<T>): Promise<T> {
@@ -162,12 +192,12 @@ export async function connectS3(options: S3SiteOptions): Promise<S3Connection> {
   const sdk = await import("@aws-sdk/client-s3")
   const client = new sdk.S3Client(await configOf(options))
   refusePlainHttp(options.name, client)
-  return new S3Connection(options.name, sdk, client)
+  return new S3Connection(options, sdk, client)
 }
 
 async function configOf(options: S3SiteOptions): Promise<S3ClientConfig> {
   const { name, region, endpoint, pathStyle, checksums, credentials } = options
-  const mode = checksums === "required" ? "WHEN_REQUIRED" : "WHEN_SUPPORTED"
+  const mode = checksums === "always" ? "WHEN_SUPPORTED" : "WHEN_REQUIRED"
   return {
     ...{ region, forcePathStyle: pathStyle, requestChecksumCalculation: mode, responseChecksumValidation: mode },
     // There is one loop that repeats calls, and it is ours.

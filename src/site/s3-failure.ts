@@ -1,5 +1,6 @@
 import { z } from "zod"
 import { BackupError, errnoOf, reasonOf, SiteError, type SiteErrorCode } from "../errors.ts"
+import { retryAfterMsOf, saysDamaged } from "./answer.ts"
 
 /** The service's own word is more exact than its status. */
 const codeByName: Readonly<Record<string, SiteErrorCode>> = {
@@ -58,6 +59,8 @@ const hintByName: Readonly<Record<string, string>> = {
   RequestTimeTooSkewed: "set this host's clock, best with NTP",
   NotImplemented: "a store that knows no conditional writes needs `createOnly: false`, an older one `checksums: required`",
   MissingContentLength: "an older store needs `checksums: required`",
+  InvalidArgument: "a store that refuses checksum headers needs `checksums: signed`",
+  InvalidObjectState: "its storage class must be thawed first: take back what moved it there, and thaw it",
   CredentialsProviderError: "set credentials, or give the host a role",
 }
 
@@ -75,6 +78,10 @@ const failureSchema = z.object({
     })
     .optional()
     .catch(undefined),
+  $response: z
+    .object({ headers: z.record(z.string(), z.string()) })
+    .optional()
+    .catch(undefined),
 })
 
 /** The status of the answer that an error carries; undefined where there was none. */
@@ -89,14 +96,16 @@ export function s3ErrorOf(site: string, what: string, error: unknown): unknown {
   const { name } = failure
   const status = failure.$metadata?.httpStatusCode
   const errno = errnoOf(error)
+  const retryAfterMs = retryAfterMsOf(failure.$response?.headers ?? {})
   const fail = (code: SiteErrorCode, why: string, hint?: string) =>
-    new SiteError(site, code, `${what}: ${why}`, { cause: error, ...(hint !== undefined && { hint }) })
+    new SiteError(site, code, `${what}: ${why}`, { cause: error, retryAfterMs, ...(hint !== undefined && { hint }) })
   const said = [name === "Error" ? "" : name, reasonOf(error)].filter((part) => part !== "").join(": ")
   if (status === 403 && failure.$metadata?.clockSkewCorrected === true)
     return fail("site/unavailable", said, hintByName.RequestTimeTooSkewed)
   const known = codeByName[name]
   if (known !== undefined) return fail(known, said, hintOf(known, name))
   if (/^checksum mismatch/i.test(reasonOf(error))) return fail("site/corrupt", said)
+  if (saysDamaged(status, said)) return fail("site/unavailable", said)
   if (status !== undefined && status >= 300) {
     const code = codeOf(status)
     return fail(code, `${String(status)} ${said}`, hintOf(code, name))

@@ -4,6 +4,7 @@ import { SiteError } from "../errors.ts"
 import { packBytesMax } from "../limits.ts"
 import { checkRange, isSegment } from "./rules.ts"
 import type { ByteRange, ObjectInfo } from "./site.ts"
+import { frozenReason } from "./tiers.ts"
 
 /** What a HEAD says of an object; the rest of the answer does not matter. */
 const headSchema = z.object({
@@ -14,6 +15,11 @@ const headSchema = z.object({
   ChecksumSHA256: z.string().optional(),
   ObjectLockMode: z.string().optional(),
   ObjectLockRetainUntilDate: z.date().optional(),
+  StorageClass: z.string().optional(),
+  /** Where Intelligent-Tiering keeps an object that nobody has asked for in a while. */
+  ArchiveStatus: z.string().optional(),
+  /** Such as ongoing-request="false", once a copy was thawed. */
+  Restore: z.string().optional(),
 })
 
 /** An object as a HEAD found it. */
@@ -33,8 +39,15 @@ export function lookOf(site: string, key: string, answer: unknown): Look {
     storedAt: head.LastModified,
     ...(head.VersionId !== undefined && head.VersionId !== "null" && { version: head.VersionId }),
     ...(head.ObjectLockRetainUntilDate !== undefined && { lockedUntil: head.ObjectLockRetainUntilDate }),
+    ...(head.Restore?.includes('ongoing-request="false"') !== true && frozenAs(head.ArchiveStatus ?? head.StorageClass)),
   }
   return { info, etag: head.ETag, lockMode: head.ObjectLockMode }
+}
+
+/** Says of an object found in this storage class that it cannot be read, where that is so. */
+export function frozenAs(tier: string | undefined): Pick<ObjectInfo, "frozen"> {
+  const frozen = frozenReason(tier)
+  return frozen === undefined ? {} : { frozen }
 }
 
 // The checksum of an object that came in parts is one of its parts' checksums: it ends in their number, and says nothing of the bytes.
@@ -43,7 +56,9 @@ function sha256Of(base64: string | undefined): string | undefined {
 }
 
 const pageSchema = z.object({
-  Contents: z.array(z.object({ Key: z.string(), Size: z.int().nonnegative(), LastModified: z.date() })).default([]),
+  Contents: z
+    .array(z.object({ Key: z.string(), Size: z.int().nonnegative(), LastModified: z.date(), StorageClass: z.string().optional() }))
+    .default([]),
   IsTruncated: z.boolean().default(false),
   NextContinuationToken: z.string().min(1).optional(),
 })
@@ -68,8 +83,8 @@ export function pageOf(site: string, prefix: string, last: string, answer: unkno
   // What is no key was not put here by any Holdline, and cannot be asked for.
   const keys = Contents.filter(({ Key }) => Key.split("/").every(isSegment))
   // A HEAD knows whole seconds only, and both shall say the same.
-  const infos = keys.map(({ Key, Size, LastModified }) => {
-    return { key: Key, bytes: Size, storedAt: new Date(Math.floor(LastModified.getTime() / 1000) * 1000) }
+  const infos = keys.map(({ Key, Size, LastModified, StorageClass }) => {
+    return { key: Key, bytes: Size, storedAt: new Date(Math.floor(LastModified.getTime() / 1000) * 1000), ...frozenAs(StorageClass) }
   })
   return { infos, next: IsTruncated ? NextContinuationToken : undefined, last: before }
 }

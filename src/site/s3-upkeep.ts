@@ -3,7 +3,7 @@ import { SiteError } from "../errors.ts"
 import { type BucketPair, bucketOf, listPair } from "./buckets.ts"
 import { checkKey, checkRange, compareKeys, isSegment } from "./rules.ts"
 import type { S3Connection, S3Marker } from "./s3-client.ts"
-import { lookOf, parsed } from "./s3-object.ts"
+import { frozenAs, lookOf, parsed } from "./s3-object.ts"
 import type { CallOptions, ObjectLock, ObjectVersion, Versions } from "./site.ts"
 
 export interface S3UpkeepOptions extends BucketPair {
@@ -58,7 +58,7 @@ async function* listVersions(
 
 const listedSchema = z.object({ Key: z.string(), VersionId: z.string(), IsLatest: z.boolean().default(false), LastModified: z.date() })
 const versionsSchema = z.object({
-  Versions: z.array(listedSchema.extend({ Size: z.int().nonnegative() })).default([]),
+  Versions: z.array(listedSchema.extend({ Size: z.int().nonnegative(), StorageClass: z.string().optional() })).default([]),
   DeleteMarkers: z.array(listedSchema).default([]),
   IsTruncated: z.boolean().default(false),
   NextKeyMarker: z.string().optional(),
@@ -76,7 +76,9 @@ function versionsOf(site: string, prefix: string, answer: unknown): VersionsPage
     const storedAt = new Date(Math.floor(LastModified.getTime() / 1000) * 1000)
     return { key: Key, version: VersionId, latest: IsLatest, storedAt, at: LastModified.getTime() }
   }
-  const bytes = page.Versions.map((version) => ({ ...infoOf(version), bytes: version.Size, deleteMarker: false }))
+  const bytes = page.Versions.map((version) => {
+    return { ...infoOf(version), bytes: version.Size, deleteMarker: false, ...frozenAs(version.StorageClass) }
+  })
   const markers = page.DeleteMarkers.map((version) => ({ ...infoOf(version), bytes: 0, deleteMarker: true }))
   // The client hands out two lists; within a key the latest comes first, then by time.
   const all = [...bytes, ...markers].sort((a, b) => compareKeys(a.key, b.key) || Number(b.latest) - Number(a.latest) || b.at - a.at)
@@ -100,8 +102,9 @@ export function s3Lock(options: S3LockOptions, connection: S3Connection): Object
   // Before anything is locked: a server without locks may take the request for a put, and keep its XML in place of the object.
   async function requireLocking(bucket: string, { signal }: CallOptions): Promise<void> {
     if (lockable.has(bucket)) return
-    const answer = await connection.lockConfiguration(bucket, signal).catch((error: unknown) => {
-      if (error instanceof SiteError && error.retryable) throw error
+    const answer = await connection.setting("lock", bucket, signal).catch((error: unknown) => {
+      // Who is refused, or is told to come later, has not learnt whether the bucket can.
+      if (!(error instanceof SiteError && (error.code === "site/not-found" || error.code === "site/unsupported"))) throw error
       throw noLock(`${bucket}: cannot lock objects`, error)
     })
     if (!configurationSchema.safeParse(answer).success) throw noLock(`${bucket}: cannot lock objects`)

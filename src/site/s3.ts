@@ -1,20 +1,14 @@
+import { sha256 } from "../digest.ts"
 import { SiteError } from "../errors.ts"
 import { bucketOf, listPair } from "./buckets.ts"
 import { checkBytes, checkKey, checkRange } from "./rules.ts"
 import { connectS3, type S3Condition, type S3Connection, type S3Name, type S3SiteOptions } from "./s3-client.ts"
 import { statusOf } from "./s3-failure.ts"
 import { type Look, lookOf, pageOf } from "./s3-object.ts"
+import { s3Posture } from "./s3-posture.ts"
 import { s3Lock, s3Versions } from "./s3-upkeep.ts"
-import type { CallOptions, GetOptions, ObjectInfo, OpenedSite, PutOptions, Site } from "./site.ts"
-
-/** Refused, because a restore cannot wait for them, or because one fire takes them. Other stores have other classes, and name them as they like. */
-const refusedTiers: Readonly<Record<string, string>> = {
-  GLACIER: "its objects must be thawed before they can be read",
-  DEEP_ARCHIVE: "its objects must be thawed before they can be read",
-  ONEZONE_IA: "it is kept in one zone",
-  EXPRESS_ONEZONE: "it is kept in one zone",
-  REDUCED_REDUNDANCY: "it is kept less safely than the others",
-}
+import type { CallOptions, GetOptions, ObjectInfo, OpenedSite, ProbeOptions, ProbeOutcome, PutOptions, Site } from "./site.ts"
+import { refusedS3Tiers } from "./tiers.ts"
 
 /**
  * Two buckets of Amazon S3, or of a server that speaks its protocol, as one site. Nothing is asked of the server before the first
@@ -31,6 +25,8 @@ export async function s3Site(options: S3SiteOptions): Promise<OpenedSite> {
     versions: s3Versions(options, connection),
     ...(lock !== undefined && { lock: s3Lock({ ...options, lock }, connection) }),
     replace: (key, bytes, given) => site.replace(key, bytes, given),
+    posture: s3Posture(options, connection),
+    probe: { upload: (key, bytes, given) => site.probe(key, bytes, given) },
     serverTime: (given) => site.serverTime(given),
   }
 }
@@ -81,6 +77,21 @@ class S3Site implements Site {
     return await this.#confirm(`replace ${key}`, key, bytes, options)
   }
 
+  async probe(key: string, bytes: Uint8Array, { checksum, signal }: ProbeOptions): Promise<ProbeOutcome> {
+    signal?.throwIfAborted()
+    checkKey(this.name, key)
+    const named = checksum === "right" ? bytes : Buffer.concat([bytes, Buffer.from("other bytes")])
+    try {
+      await this.#connection.upload(this.#nameOf(key), bytes, { sha256: sha256(named), signal }, { IfNoneMatch: "*" })
+      return "taken"
+    } catch (error) {
+      if (!(error instanceof SiteError)) throw error
+      if (error.code === "site/conflict") return "not-free"
+      if (checksum === "wrong" && statusOf(error.cause) === 400) return "refused"
+      throw error
+    }
+  }
+
   async get(key: string, options: GetOptions = {}): Promise<Uint8Array> {
     const { range, signal } = options
     signal?.throwIfAborted()
@@ -105,7 +116,7 @@ class S3Site implements Site {
   }
 
   async serverTime({ signal }: CallOptions = {}): Promise<Date> {
-    const date = await this.#connection.headBucket(this.#options.bucket, signal)
+    const { date } = await this.#connection.headBucket(this.#options.bucket, signal)
     const time = new Date(date ?? "")
     if (Number.isNaN(time.getTime())) throw new SiteError(this.name, "site/unsupported", "time: the answer has no date")
     return time
@@ -115,7 +126,8 @@ class S3Site implements Site {
     signal?.throwIfAborted()
     checkKey(this.name, key)
     checkBytes(this.name, key, bytes, sha256)
-    const reason = tier === undefined ? undefined : refusedTiers[tier]
+    // Other stores have other classes, and name them as they like.
+    const reason = tier === undefined ? undefined : refusedS3Tiers[tier]
     if (reason !== undefined) throw new SiteError(this.name, "site/unsupported", `put ${key}: storage class ${tier ?? ""}: ${reason}`)
   }
 

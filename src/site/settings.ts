@@ -1,5 +1,6 @@
 import { z } from "zod"
-import { gcsConcurrencyMax, s3ConcurrencyMax } from "../limits.ts"
+import { bandwidthMin, gcsConcurrencyMax, s3ConcurrencyMax } from "../limits.ts"
+import { parseSize } from "../units.ts"
 
 const absolutePath = z.string().regex(/^\//, "expected an absolute path").describe("absolute path on this host")
 const word = z.string().regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, "expected lower-case letters, digits, dots and dashes")
@@ -12,10 +13,35 @@ const endpoint = z.url({ protocol: /^https?$/, error: "expected a URL such as ht
 const lock = z.enum(["governance", "compliance"]).describe("how objects are locked against deletion")
 const credentialsFile = z.strictObject({ file: absolutePath })
 
+const rate = z
+  .string()
+  .transform((text, context) => {
+    const bytes = parseSize(text.replace(/\/s$/, ""))
+    if (bytes !== undefined && text.endsWith("/s") && bytes >= bandwidthMin) return bytes
+    context.addIssue({ code: "custom", message: 'expected bytes per second, at least 10 KiB/s, such as "20 MiB/s"' })
+    return z.NEVER
+  })
+  .meta({ title: "bandwidth", pattern: "^\\d{1,9}(\\.\\d{1,3})? ?(B|[KMGT]iB|[kMGT]B)/s$" })
+
 const place = {
   provider: word.describe("who runs the site: own, aws, google, …; copies at one provider are lost together"),
   region: word,
   zone: word.optional().describe("what burns down together within the region: a data centre, a room"),
+  egress: z
+    .strictObject({
+      perGiB: z.number().min(0).max(1000).describe("transfer and retrieval together; 0 where it is free"),
+      currency: z
+        .string()
+        .regex(/^[A-Z]{3}$/, "expected a currency's three letters, such as EUR")
+        .prefault("USD")
+        .describe("three letters, such as EUR"),
+    })
+    .optional()
+    .describe("what reading a GiB out of it costs, for restores to choose by; absent: by the provider's list, where this release knows it"),
+  bandwidth: z
+    .union([rate, z.strictObject({ up: rate.optional(), down: rate.optional() })])
+    .optional()
+    .describe("bytes per second on average, such as 20 MiB/s, both ways or {up, down}; absent: as many as the line carries"),
 }
 
 const directorySiteSettings = z.strictObject({
@@ -37,9 +63,11 @@ const s3SiteSettings = z.strictObject({
   signingRegion: word.optional().describe("what requests are signed for, where the store wants another word than region: us-east-1, auto"),
   pathStyle: z.boolean().optional().describe("the bucket in the path, not in the host's name; absent: with an endpoint of its own, yes"),
   checksums: z
-    .enum(["always", "required"])
+    .enum(["always", "required", "signed"])
     .optional()
-    .describe("required: only the SHA-256 of what is stored, for older stores that refuse what they do not know; absent: always"),
+    .describe(
+      "required: only the SHA-256 of what is stored, for older stores; signed: that of the signature alone, for those that refuse checksum headers; absent: always",
+    ),
   createOnly: z.literal(false).optional().describe("false for a store without conditional writes: a taken name is then only looked for"),
   concurrency: z.int().min(1).max(s3ConcurrencyMax).optional().describe("calls in flight; absent: 8"),
   ca: absolutePath.optional().describe("a file of certificates (PEM) to trust beside the system's"),

@@ -1,3 +1,5 @@
+import type { SitePosture } from "./posture.ts"
+
 /**
  * A Site is one place that keeps encrypted objects: an S3 bucket, a GCS bucket, a directory. It is deliberately dumb: no retries,
  * no caching, no knowledge of packs or commits. Those live in wrappers (retry.ts, limit.ts) and in vault/.
@@ -61,6 +63,8 @@ export interface ObjectInfo {
   readonly storedAt: Date
   readonly version?: string
   readonly lockedUntil?: Date
+  /** Why the bytes cannot be had now although they are kept: their storage class has to be thawed first. Absent: they can. */
+  readonly frozen?: string
 }
 
 export interface Checksum {
@@ -84,6 +88,10 @@ export interface OpenedSite {
   /** The older bytes behind each name. The keeper's, never the agent's. */
   readonly versions?: Versions
   readonly lock?: ObjectLock
+  /** What is set at the buckets now, without changing anything. */
+  readonly posture?: (options?: CallOptions) => Promise<SitePosture>
+  /** Only for finding out what the server itself refuses. */
+  readonly probe?: Probe
   serverTime(options?: CallOptions): Promise<Date>
 }
 
@@ -101,6 +109,18 @@ export interface ObjectVersion extends ObjectInfo {
   readonly latest: boolean
   /** Not bytes, but that the object was deleted. */
   readonly deleteMarker: boolean
+}
+
+export interface Probe {
+  /** One upload on condition that the name is free, checked by nobody but the server. */
+  upload(key: string, bytes: Uint8Array, options: ProbeOptions): Promise<ProbeOutcome>
+}
+
+/** What the server did with an upload: it took it, said that the name is not free, or refused the bytes for their checksum. */
+export type ProbeOutcome = "taken" | "not-free" | "refused"
+
+export interface ProbeOptions extends CallOptions {
+  readonly checksum: "right" | "wrong"
 }
 
 export interface ObjectLock {

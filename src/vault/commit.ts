@@ -1,12 +1,14 @@
 import { sha256 } from "../digest.ts"
 import { SiteError, VaultError } from "../errors.ts"
 import { type PackName, packKey } from "../format/names.ts"
+import { firstAnswerMs, laggardPatienceMs } from "../limits.ts"
+import { askSites } from "./ask.ts"
 import { copyTo } from "./copy.ts"
 import { type Failover, fetch } from "./fetch.ts"
 import { fetchNamed } from "./named.ts"
 import type { Placement } from "./place.ts"
 import { heldAt } from "./presence.ts"
-import { siteNamed, type Vault } from "./vault.ts"
+import { type Durable, isDurable, siteNamed, type Vault } from "./vault.ts"
 
 /** A commit and all that must be at a site before it may be. */
 export interface CommitWithNeeds {
@@ -25,6 +27,8 @@ export interface PlaceCommitOptions {
   readonly signal: AbortSignal
   /** Only at these sites; absent: at all. */
   readonly targets?: readonly string[] | undefined
+  /** When it is kept well enough, so that slow sites are waited for only a while; absent: every site is waited for. */
+  readonly durable?: Durable | undefined
   tierOf(site: string, className: string): string | undefined
   readonly onFailover?: ((failover: Failover) => void) | undefined
 }
@@ -35,22 +39,26 @@ export interface PlaceCommitOptions {
  */
 export async function placeCommit(vault: Vault, commit: CommitWithNeeds, options: PlaceCommitOptions): Promise<Placement> {
   const digest = sha256(commit.bytes)
-  const outcomes = await Promise.all(
-    targetsOf(vault, options).map(async ({ name, opened }) => {
+  const { health, sites } = vault
+  const { durable } = options
+  const { answers, failures } = await askSites(
+    targetsOf(vault, options),
+    async ({ name, opened }, signal) => {
       try {
-        await complete(vault, name, commit, options)
-        await opened.site.put(commit.key, commit.bytes, { sha256: digest, signal: options.signal })
-        return { held: name }
+        await complete(vault, name, commit, { ...options, signal })
+        await opened.site.put(commit.key, commit.bytes, { sha256: digest, signal })
       } catch (error) {
-        options.signal.throwIfAborted()
-        return { missed: asSiteError(name, error) }
+        signal.throwIfAborted()
+        throw asSiteError(name, error)
       }
-    }),
+    },
+    {
+      signal: options.signal,
+      enough: durable && ((held) => isDurable(held, { sites, durable })),
+      patienceMs: (site) => (health.hasAnswered(site) ? laggardPatienceMs : health.firstAnswerLeftMs(site, firstAnswerMs)),
+    },
   )
-  return {
-    held: outcomes.flatMap(({ held }) => (held === undefined ? [] : [held])),
-    missed: outcomes.flatMap(({ missed }) => (missed === undefined ? [] : [missed])),
-  }
+  return { held: [...answers.keys()], missed: failures }
 }
 
 function targetsOf({ sites }: Vault, { targets }: PlaceCommitOptions) {
@@ -92,10 +100,10 @@ async function copyNamed(vault: Vault, site: string, key: string, options: Place
   await siteNamed(vault, site).opened.site.put(key, bytes, { sha256: sha256(bytes), signal: options.signal })
 }
 
-function asSiteError(site: string, error: unknown): SiteError {
+function asSiteError(site: string, error: unknown): unknown {
   if (error instanceof SiteError && error.site === site) return error
   if (error instanceof SiteError || error instanceof VaultError) {
     return new SiteError(site, "site/unavailable", `cannot be completed: ${error.message}`, { cause: error })
   }
-  throw error
+  return error
 }

@@ -1,31 +1,184 @@
 import type { Clock } from "../clock.ts"
-import { siteFailureMemoryMs } from "../limits.ts"
+import { SiteError } from "../errors.ts"
+import { circuitFailuresMax, circuitRestMaxMs, circuitRestMs, circuitTrialCalls, siteFailureMemoryMs } from "../limits.ts"
+import { formatDuration } from "../units.ts"
 
-/** Which sites failed a short while ago, so that they are asked last: a dead site costs a deadline once, not for every object. */
+/** How a site has answered lately, as it can be kept from one process to the next. */
+export interface SiteCondition {
+  readonly site: string
+  /** Calls in a row that failed although they were repeated. */
+  readonly failures: number
+  /** When the first of them failed; null while the site answers. */
+  readonly failingSince: Date | null
+  /** What the last failure was. */
+  readonly reason: string
+  /** Until then the site is left alone; null where it is not. */
+  readonly restUntil: Date | null
+  /** How long it was left alone last; the next rest is twice as long. */
+  readonly restMs: number
+}
+
+interface Circuit {
+  failures: number
+  failingSince: Date | null
+  failedAt: Date | null
+  reason: string
+  restUntil: Date | null
+  restMs: number
+  /** Calls that must still succeed before the site is trusted as before; one that fails sends it back to rest. */
+  trial: number
+  /** The one call that tries whether a rested site is back. */
+  probe: Promise<boolean> | null
+  /** When this process first asked the site; null before. */
+  askedAt: Date | null
+  /** Whether it has answered this process. */
+  answered: boolean
+}
+
+/**
+ * A circuit breaker for each site. One that fails a few times in a row is left alone for a while, so that a dead site costs a deadline
+ * once and not for every object; then one call tries it, and a few must succeed before it is trusted as before: a site that comes
+ * and goes is not let in and out with every call.
+ */
 export class SiteHealth {
   readonly #clock: Clock
-  readonly #failedAt = new Map<string, number>()
+  readonly #circuits = new Map<string, Circuit>()
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, remembered: readonly SiteCondition[] = []) {
     this.#clock = clock
+    for (const { site, ...condition } of remembered) {
+      Object.assign(this.#circuit(site), condition, { failedAt: condition.failingSince, trial: circuitTrialCalls })
+    }
   }
 
-  failed(site: string): void {
-    this.#failedAt.set(site, this.#clock.now().getTime())
+  /** A call failed although it was repeated. */
+  failed(site: string, reason = "no answer"): void {
+    const circuit = this.#circuit(site)
+    const now = this.#clock.now()
+    circuit.failures += 1
+    circuit.failingSince ??= now
+    circuit.failedAt = now
+    circuit.reason = reason
+    if (circuit.failures < circuitFailuresMax && circuit.trial === 0) return
+    // Calls that were under way when it was sent to rest say nothing new.
+    if (circuit.restUntil !== null && circuit.restUntil > now) return
+    circuit.restMs = Math.min(circuitRestMaxMs, circuit.restMs === 0 ? circuitRestMs : 2 * circuit.restMs)
+    circuit.restUntil = new Date(now.getTime() + circuit.restMs)
+    circuit.trial = circuitTrialCalls
   }
 
+  /** The site gave an answer, were it only that it has no such object. */
   succeeded(site: string): void {
-    this.#failedAt.delete(site)
+    const circuit = this.#circuit(site)
+    circuit.answered = true
+    circuit.failures = 0
+    circuit.failingSince = null
+    circuit.failedAt = null
+    if (circuit.trial === 0) return
+    circuit.restUntil = null
+    circuit.trial -= 1
+    if (circuit.trial === 0) circuit.restMs = 0
+  }
+
+  /** Whether the site has answered anything since this process began. */
+  hasAnswered(site: string): boolean {
+    return this.#circuits.get(site)?.answered ?? false
+  }
+
+  /** How long a site that has not answered once may still take for its first answer, of `allMs` since it was first asked. */
+  firstAnswerLeftMs(site: string, allMs: number): number {
+    const askedAt = this.#circuits.get(site)?.askedAt ?? null
+    if (askedAt === null) return allMs
+    const passed = this.#clock.now().getTime() - askedAt.getTime()
+    return Math.min(allMs, Math.max(0, allMs - passed))
   }
 
   /** Whether the site failed lately. A clock that was set back counts as lately. */
   isFailing(site: string): boolean {
-    const failedAt = this.#failedAt.get(site)
-    return failedAt !== undefined && this.#clock.now().getTime() - failedAt < siteFailureMemoryMs
+    const circuit = this.#circuits.get(site)
+    if (circuit === undefined) return false
+    if (this.#rests(circuit)) return true
+    return circuit.failedAt !== null && this.#clock.now().getTime() - circuit.failedAt.getTime() < siteFailureMemoryMs
   }
 
   /** The same sites in the same order, except that those failing come last. */
   order<Named extends { readonly name: string }>(sites: readonly Named[]): readonly Named[] {
     return [...sites.filter(({ name }) => !this.isFailing(name)), ...sites.filter(({ name }) => this.isFailing(name))]
   }
+
+  /** What is known of the sites that were asked. */
+  conditions(): SiteCondition[] {
+    return [...this.#circuits].map(([site, { failures, failingSince, reason, restUntil, restMs }]) => ({
+      ...{ site, failures, failingSince, reason, restUntil, restMs },
+    }))
+  }
+
+  /** What a call's error says of the site: whoever refuses is there. Anything but a SiteError says nothing. */
+  observe(site: string, error: unknown): void {
+    if (!(error instanceof SiteError)) return
+    if (error.retryable) this.failed(site, reasonWithin(error))
+    else this.succeeded(site)
+  }
+
+  /** Makes one call, unless the site is being left alone; what becomes of it is remembered. */
+  async guard<T>(site: string, what: string, call: () => Promise<T>): Promise<T> {
+    const circuit = this.#circuit(site)
+    circuit.askedAt ??= this.#clock.now()
+    if (this.#rests(circuit)) throw this.#refusal(circuit, site, what)
+    if (circuit.restUntil === null) return await this.#observed(site, call)
+    if (circuit.probe === null) return await this.#probe(circuit, site, call)
+    // Another call is trying the site, and one try is enough.
+    if (await circuit.probe) return await this.#observed(site, call)
+    throw this.#refusal(circuit, site, what)
+  }
+
+  async #probe<T>(circuit: Circuit, site: string, call: () => Promise<T>): Promise<T> {
+    const probed = Promise.withResolvers<boolean>()
+    circuit.probe = probed.promise
+    try {
+      return await this.#observed(site, call)
+    } finally {
+      circuit.probe = null
+      probed.resolve(circuit.restUntil === null)
+    }
+  }
+
+  #refusal({ restUntil, reason }: Circuit, site: string, what: string): SiteError {
+    const left = formatDuration(Math.max(0, (restUntil?.getTime() ?? 0) - this.#clock.now().getTime()))
+    return new SiteError(site, "site/unavailable", `${what}: left alone for ${left}, since it failed: ${reason}`)
+  }
+
+  async #observed<T>(site: string, call: () => Promise<T>): Promise<T> {
+    try {
+      const result = await call()
+      this.succeeded(site)
+      return result
+    } catch (error) {
+      this.observe(site, error)
+      throw error
+    }
+  }
+
+  #rests({ restUntil, restMs }: Circuit): boolean {
+    if (restUntil === null) return false
+    const left = restUntil.getTime() - this.#clock.now().getTime()
+    // A clock that was set back must not make a rest longer.
+    return left > 0 && left <= restMs
+  }
+
+  #circuit(site: string): Circuit {
+    const known = this.#circuits.get(site)
+    if (known !== undefined) return known
+    const fresh: Circuit = {
+      ...{ failures: 0, failingSince: null, failedAt: null, reason: "" },
+      ...{ restUntil: null, restMs: 0, trial: 0, probe: null, askedAt: null, answered: false },
+    }
+    this.#circuits.set(site, fresh)
+    return fresh
+  }
+}
+
+// The message without the site's name, which is said again where it is shown.
+function reasonWithin({ site, message }: SiteError): string {
+  return message.startsWith(`${site}: `) ? message.slice(site.length + 2) : message
 }

@@ -1,10 +1,13 @@
 import type { Digest } from "../digest.ts"
-import { BackupError, FormatError, SiteError } from "../errors.ts"
+import { BackupError, FormatError, type SiteError } from "../errors.ts"
 import { type Commit, decodeCommit } from "../format/commit.ts"
 import { logPrefix, parseCommitKey } from "../format/names.ts"
+import { readPatienceMs } from "../limits.ts"
+import type { ObjectInfo, Site } from "../site/site.ts"
+import { askSites } from "./ask.ts"
 import type { Failover } from "./fetch.ts"
 import { fetchNamed } from "./named.ts"
-import type { Vault } from "./vault.ts"
+import { isDurable, type Vault } from "./vault.ts"
 
 /** One commit as the sites list it. */
 export interface LogEntry {
@@ -20,8 +23,10 @@ export interface LogEntry {
 export interface LogListing {
   /** The union over all sites that answered, by sequence number. */
   readonly entries: readonly LogEntry[]
-  /** Sites whose log could not be read whole. */
+  /** Sites whose log could not be read whole; those that are late among them. */
   readonly unreadable: readonly SiteError[]
+  /** What sites that are waited for no longer may still answer, by site. */
+  readonly late: ReadonlyMap<string, Promise<readonly ObjectInfo[]>>
 }
 
 export interface LogOptions {
@@ -29,31 +34,42 @@ export interface LogOptions {
   readonly onFailover?: ((failover: Failover) => void) | undefined
 }
 
+export interface ListLogOptions extends LogOptions {
+  /** How long sites are waited for once enough others have answered; what they answer later is `late`. Absent: a reader's patience. */
+  readonly patienceMs?: number | undefined
+}
+
 /** Everything the sites list of one agent's log. A site that fails is named, never counted as empty. */
-export async function listLog(vault: Vault, agent: string, { signal }: LogOptions): Promise<LogListing> {
-  const found = new Map<string, { agent: string; seq: number; sites: string[]; storedAt: Date }>()
-  const unreadable: SiteError[] = []
-  await Promise.all(
-    vault.sites.map(async ({ name, opened }) => {
-      try {
-        for await (const { key, storedAt } of opened.site.list(logPrefix(agent), { signal })) {
-          const parsed = parseCommitKey(key)
-          if (parsed === null) continue
-          const entry = found.get(key)
-          if (entry === undefined) found.set(key, { agent, seq: parsed.seq, sites: [name], storedAt })
-          else {
-            entry.sites.push(name)
-            if (storedAt < entry.storedAt) entry.storedAt = storedAt
-          }
-        }
-      } catch (error) {
-        if (!(error instanceof SiteError)) throw error
-        unreadable.push(error)
+export async function listLog(vault: Vault, agent: string, { signal, patienceMs = readPatienceMs }: ListLogOptions): Promise<LogListing> {
+  const { answers, failures, late } = await askSites(vault.sites, ({ opened }, given) => commitsAt(opened.site, agent, given), {
+    signal,
+    enough: (answered) => isDurable(answered, vault),
+    patienceMs: () => patienceMs,
+    late: "go on",
+  })
+  return { entries: unionOf(agent, answers), unreadable: failures, late }
+}
+
+async function commitsAt(site: Site, agent: string, signal: AbortSignal): Promise<readonly ObjectInfo[]> {
+  const found: ObjectInfo[] = []
+  for await (const info of site.list(logPrefix(agent), { signal })) if (parseCommitKey(info.key) !== null) found.push(info)
+  return found
+}
+
+/** One entry per commit of an agent's log that any of these sites lists. */
+export function unionOf(agent: string, listed: ReadonlyMap<string, readonly ObjectInfo[]>): LogEntry[] {
+  const found = new Map<string, { key: string; agent: string; seq: number; sites: string[]; storedAt: Date }>()
+  for (const [site, infos] of listed) {
+    for (const { key, storedAt } of infos) {
+      const entry = found.get(key)
+      if (entry === undefined) found.set(key, { key, agent, seq: parseCommitKey(key)?.seq ?? 0, sites: [site], storedAt })
+      else {
+        entry.sites.push(site)
+        if (storedAt < entry.storedAt) entry.storedAt = storedAt
       }
-    }),
-  )
-  const entries = [...found].map(([key, entry]) => ({ key, ...entry }))
-  return { entries: entries.toSorted((a, b) => a.seq - b.seq || (a.key < b.key ? -1 : 1)), unreadable }
+    }
+  }
+  return [...found.values()].toSorted((a, b) => a.seq - b.seq || (a.key < b.key ? -1 : 1))
 }
 
 /** A memory of commits that were read before; its content is checked again each time, so it saves only the way to the site. */

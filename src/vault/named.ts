@@ -1,17 +1,16 @@
-import { hash32 } from "../digest.ts"
 import { FormatError, SiteError, VaultError } from "../errors.ts"
+import { fitsName, hashInName } from "../format/names.ts"
 import { type Fetched, type FetchOptions, fetch } from "./fetch.ts"
 import type { Vault } from "./vault.ts"
 
-/** Reads a small object whose key carries its hash32; a site whose bytes have another is rotten, and the next one is asked. */
+/** Reads an object whose key carries its hash; a site whose bytes have another is rotten, and the next one is asked. */
 export async function fetchNamed(vault: Vault, key: string, options: Omit<FetchOptions, "range" | "sha256">): Promise<Fetched> {
-  const expected = /([0-9a-f]{32})\.(?:json|age)$/.exec(key)?.[1]
-  if (expected === undefined) throw new FormatError("format/malformed", `${key}: its name carries no hash`)
+  if (hashInName(key) === null) throw new FormatError("format/malformed", `${key}: its name carries no hash`)
   const excluded = new Set(options.exclude)
   const rotten: SiteError[] = []
   for (;;) {
     const fetched = await fetchUnlessRotten(vault, key, { ...options, exclude: excluded }, rotten)
-    if (hash32(fetched.bytes) === expected) return fetched
+    if (fitsName(key, fetched.bytes)) return fetched
     excluded.add(fetched.site)
     const error = new SiteError(fetched.site, "site/corrupt", `get ${key}: the bytes are not what its name says`)
     rotten.push(error)

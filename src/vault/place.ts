@@ -1,5 +1,7 @@
-import { SiteError } from "../errors.ts"
-import type { Vault, VaultSite } from "./vault.ts"
+import type { SiteError } from "../errors.ts"
+import { placePatienceMs, placePatientBytesPerSecond } from "../limits.ts"
+import { askSites } from "./ask.ts"
+import { isDurable, type Vault } from "./vault.ts"
 
 export interface VaultObject {
   readonly key: string
@@ -17,35 +19,25 @@ export interface PlaceOptions {
 export interface Placement {
   /** Names of the sites that keep the object, in the vault's order. */
   readonly held: readonly string[]
-  /** Sites that did not take the object; repair copies it to them later. */
+  /** Sites that did not take the object, or not in time; it is copied to them later. */
   readonly missed: readonly SiteError[]
 }
 
 /**
- * Puts one object at every site at once. A site that fails disturbs no other, and is no failure of the whole: whether the placement
- * is durable is for the caller to judge with isDurable(). Rejects only with the signal's reason, or with what is a bug.
+ * Puts one object at every site at once. A site that fails disturbs no other, and one that is much slower than those that make the object
+ * durable is not waited for. That it is missed is no failure of the whole: whether the placement is durable is for the caller to judge
+ * with isDurable(). Rejects only with the signal's reason, or with what is a bug.
  */
-export async function place(vault: Vault, object: VaultObject, options: PlaceOptions): Promise<Placement> {
-  options.signal.throwIfAborted()
-  const outcomes = await Promise.allSettled(vault.sites.map((site) => placeAt(vault, site, object, options)))
-  const held: string[] = []
-  const missed: SiteError[] = []
-  for (const [index, outcome] of outcomes.entries()) {
-    const site = vault.sites[index]
-    if (outcome.status === "fulfilled" && site !== undefined) held.push(site.name)
-    else if (outcome.status === "rejected" && outcome.reason instanceof SiteError) missed.push(outcome.reason)
-    else if (outcome.status === "rejected") throw outcome.reason
-  }
-  return { held, missed }
-}
-
-async function placeAt(vault: Vault, { name, opened }: VaultSite, object: VaultObject, { signal }: PlaceOptions): Promise<void> {
+export async function place(vault: Vault, object: VaultObject, { signal }: PlaceOptions): Promise<Placement> {
   const { key, bytes, sha256, tiers } = object
-  try {
-    await opened.site.put(key, bytes, { sha256, signal, tier: tiers?.[name] })
-    vault.health.succeeded(name)
-  } catch (error) {
-    if (error instanceof SiteError && error.retryable) vault.health.failed(name)
-    throw error
-  }
+  const { answers, failures } = await askSites(
+    vault.sites,
+    ({ name, opened }, given) => opened.site.put(key, bytes, { sha256, signal: given, tier: tiers?.[name] }),
+    {
+      signal,
+      enough: (held) => isDurable(held, vault),
+      patienceMs: () => placePatienceMs + (bytes.length / placePatientBytesPerSecond) * 1000,
+    },
+  )
+  return { held: [...answers.keys()], missed: failures }
 }

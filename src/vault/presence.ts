@@ -3,7 +3,7 @@ import type { CallOptions, ObjectInfo, Site } from "../site/site.ts"
 
 export interface Presence {
   readonly present: ReadonlyMap<string, ObjectInfo>
-  /** In the order asked for, each once. */
+  /** In the order asked for, each once; with those that are there, but in a storage class that answers no restore. */
   readonly missing: readonly string[]
 }
 
@@ -29,7 +29,7 @@ const headBatch = 64
 async function findOneByOne(site: Site, keys: readonly string[], present: Map<string, ObjectInfo>, options: CallOptions): Promise<void> {
   for (let start = 0; start < keys.length; start += headBatch) {
     const infos = await Promise.all(keys.slice(start, start + headBatch).map((key) => site.head(key, options)))
-    for (const info of infos) if (info !== null) present.set(info.key, info)
+    for (const info of infos) if (info !== null && info.frozen === undefined) present.set(info.key, info)
   }
 }
 
@@ -45,7 +45,7 @@ async function findByListing(
   const last = keys.reduce((a, b) => (a < b ? b : a))
   let listed = 0
   for await (const info of site.list(folder, options)) {
-    if (undecided.delete(info.key)) present.set(info.key, info)
+    if (undecided.delete(info.key) && info.frozen === undefined) present.set(info.key, info)
     if (undecided.size === 0 || info.key >= last) return []
     listed += 1
     // A listing is in key order: what comes before this key and was not met is not there.

@@ -1,10 +1,12 @@
-import { BackupError, KeyError, SiteError } from "../errors.ts"
+import { BackupError, KeyError } from "../errors.ts"
 import { repositoryPrefix, trustPrefix } from "../format/names.ts"
 import { decodeRepository, decodeTrust, type Repository, type TrustList, verifyTrustChain } from "../format/trust.ts"
-import type { LogOptions } from "./log.ts"
+import { readPatienceMs } from "../limits.ts"
+import { askSites } from "./ask.ts"
+import type { ListLogOptions } from "./log.ts"
 import { fetchNamed } from "./named.ts"
 import { unreachable } from "./unreachable.ts"
-import type { Vault } from "./vault.ts"
+import { isDurable, type Vault } from "./vault.ts"
 
 /** What the root signed, as found at the sites. */
 export interface RootObjects {
@@ -18,7 +20,7 @@ export interface RootObjects {
  * Finds the repository object and the trust lists that the root with this fingerprint signed. Objects signed by others may lie
  * beside them and are passed over; without any of ours it is a KeyError.
  */
-export async function readRoot(vault: Vault, rootFingerprint: string, options: LogOptions): Promise<RootObjects> {
+export async function readRoot(vault: Vault, rootFingerprint: string, options: ListLogOptions): Promise<RootObjects> {
   const found = await signedByRoot(vault, repositoryPrefix, options, (bytes) => ({
     bytes,
     repository: decodeRepository(bytes, rootFingerprint),
@@ -34,7 +36,7 @@ export async function readRoot(vault: Vault, rootFingerprint: string, options: L
 }
 
 /** Trust lists at the sites that the root signed; unlike readRoot, none is needed. */
-export async function readTrustLists(vault: Vault, rootFingerprint: string, options: LogOptions): Promise<readonly TrustList[]> {
+export async function readTrustLists(vault: Vault, rootFingerprint: string, options: ListLogOptions): Promise<readonly TrustList[]> {
   return (await signedByRoot(vault, trustPrefix, options, (bytes) => decodeTrust(bytes, rootFingerprint))).values
 }
 
@@ -44,7 +46,12 @@ interface Signed<T> {
   readonly foreign?: BackupError
 }
 
-async function signedByRoot<T>(vault: Vault, prefix: string, options: LogOptions, decode: (bytes: Uint8Array) => T): Promise<Signed<T>> {
+async function signedByRoot<T>(
+  vault: Vault,
+  prefix: string,
+  options: ListLogOptions,
+  decode: (bytes: Uint8Array) => T,
+): Promise<Signed<T>> {
   const values: T[] = []
   let foreign: BackupError | undefined
   for (const [key, sites] of await keysAt(vault, prefix, options)) {
@@ -58,19 +65,24 @@ async function signedByRoot<T>(vault: Vault, prefix: string, options: LogOptions
   return { values, ...(foreign === undefined ? {} : { foreign }) }
 }
 
-async function keysAt(vault: Vault, prefix: string, { signal }: LogOptions): Promise<Map<string, string[]>> {
-  const keys = new Map<string, string[]>()
-  const errors: SiteError[] = []
-  for (const { name, opened } of vault.sites) {
-    try {
-      for await (const { key } of opened.site.list(prefix, { signal })) keys.set(key, [...(keys.get(key) ?? []), name])
-    } catch (error) {
-      if (!(error instanceof SiteError)) throw error
-      errors.push(error)
-    }
-  }
-  if (errors.length === vault.sites.length) throw unreachable(errors)
-  return keys
+async function keysAt(
+  vault: Vault,
+  prefix: string,
+  { signal, patienceMs = readPatienceMs }: ListLogOptions,
+): Promise<Map<string, string[]>> {
+  const { answers, failures } = await askSites(
+    vault.sites,
+    async ({ opened }, given) => {
+      const keys: string[] = []
+      for await (const { key } of opened.site.list(prefix, { signal: given })) keys.push(key)
+      return keys
+    },
+    { signal, enough: (answered) => isDurable(answered, vault), patienceMs: () => patienceMs, late: "go on" },
+  )
+  if (answers.size === 0) throw unreachable(failures)
+  const found = new Map<string, string[]>()
+  for (const [site, keys] of answers) for (const key of keys) found.set(key, [...(found.get(key) ?? []), site])
+  return found
 }
 
 function nothing(rootFingerprint: string): KeyError {

@@ -1,12 +1,26 @@
 import { ConfigError } from "../errors.ts"
+import type { Price } from "../site/price.ts"
 import type { OpenedSite } from "../site/site.ts"
+import { guarded } from "./guard.ts"
 import type { SiteHealth } from "./health.ts"
+import type { Spool } from "./spool.ts"
 
 /** All sites seen as one store, in the order of preference for reading. */
 export interface Vault {
   readonly sites: readonly VaultSite[]
   readonly durable: Durable
   readonly health: SiteHealth
+  /** What waits on this host for sites; readers have none. */
+  readonly spool?: Spool | undefined
+  /** How long a site is waited for while there are others to turn to; absent: as long as its own retries take. */
+  readonly patience?: ReadPatience | undefined
+}
+
+/** For a reader who has other sites: milliseconds for an answer of a few bytes, and for one of many, at so many bytes a second. */
+export interface ReadPatience {
+  readonly answerMs: number
+  readonly startMs: number
+  readonly bytesPerSecond: number
 }
 
 export interface VaultSite {
@@ -15,11 +29,18 @@ export interface VaultSite {
   readonly provider: string
   readonly region: string
   readonly zone?: string | undefined
+  /** What reading out of it costs, as the configuration says; absent: as its provider's list does. */
+  readonly egress?: Price | undefined
   readonly opened: OpenedSite
   /** False for a directory on the source's own device: a copy, but one that is lost with the source. */
   readonly countsAsProvider: boolean
   /** Whether it is on the source's own device, accepted or not: every report says so. */
   readonly sameDevice?: boolean | undefined
+}
+
+/** A vault whose sites are asked through their circuit breakers. */
+export function openVault(vault: Vault): Vault {
+  return { ...vault, sites: vault.sites.map((site) => guarded(site, vault.health)) }
 }
 
 /** When something is kept well enough: at `copies` sites of `providers` different providers. */

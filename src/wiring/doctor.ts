@@ -1,8 +1,10 @@
 import { stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
+import { Catalog } from "../catalog/catalog.ts"
 import type { Clock, Sleep } from "../clock.ts"
 import { BackupError, ConfigError } from "../errors.ts"
 import { parseSigningKey, type SigningKey } from "../key/signing.ts"
+import { type RetiredSites, retirementText } from "../operation/approvals.ts"
 import {
   examined,
   examineIdentities,
@@ -17,12 +19,14 @@ import {
   skipped,
   wrong,
 } from "../operation/doctor.ts"
+import { examinePosture } from "../operation/posture.ts"
 import type { Random } from "../random.ts"
 import { openSite } from "../site/open.ts"
 import { count } from "../units.ts"
 import type { Loaded } from "./config.ts"
 import type { Job } from "./jobs.ts"
 import { type Environment, nonEmpty } from "./locate.ts"
+import { knownRetired } from "./retired.ts"
 import type { Config } from "./schema.ts"
 import { openSecret } from "./secret.ts"
 import { differencesFromTrust, type LoadedTrust, loadTrust, requireTrustedAgent } from "./trust.ts"
@@ -57,11 +61,21 @@ export async function* examineHost(examination: Examination): AsyncGenerator<Fin
   const { config } = loaded
   yield* await examineState(config.state)
   yield* await examineForIdentities(loaded, trust.trust, env)
+  const retired = await retiredOrExplain(loaded)
+  yield* retired.findings
   for (const name of Object.keys(config.sites)) {
     signal.throwIfAborted()
+    const approval = retired.sites.get(name)
+    if (approval !== undefined) {
+      yield examineRetired(name, retirementText(approval), loaded)
+      continue
+    }
     yield* await examineConfiguredSite(name, config, { examination, repository: trust.trust?.repositoryBytes })
   }
-  for (const job of loaded.jobs.values()) yield* await examineConfiguredJob(job, config, searchPath)
+  for (const job of loaded.jobs.values()) {
+    const sites = job.sites.filter((name) => !retired.sites.has(name))
+    yield* await examineConfiguredJob({ ...job, sites }, config, searchPath)
+  }
   yield await examineTools(searchPath)
 }
 
@@ -157,6 +171,26 @@ async function examineForIdentities(loaded: Loaded, trust: LoadedTrust | undefin
   return await examineIdentities(places, { exclude, root: trust?.repository.root })
 }
 
+// A host that has no catalog yet has followed no log.
+async function retiredOrExplain(loaded: Loaded): Promise<{ readonly sites: RetiredSites; readonly findings: readonly Finding[] }> {
+  const path = join(loaded.config.state, "catalog.sqlite")
+  if (await isAbsent(path)) return { sites: new Map(), findings: [] }
+  using catalog = Catalog.openToRead(path)
+  try {
+    return { sites: await knownRetired(loaded, catalog), findings: [] }
+  } catch (error) {
+    if (!(error instanceof BackupError)) throw error
+    return { sites: new Map(), findings: [skipped("retired sites", `nothing says which sites are retired: ${error.message}`)] }
+  }
+}
+
+function examineRetired(name: string, text: string, { jobs }: Loaded): Finding {
+  const users = [...jobs.values()].filter(({ sites }) => sites.includes(name)).map((job) => job.name)
+  const where = users.length === 0 ? "in the configuration" : `in the configuration and in ${users.join(", ")}`
+  const hint = "take it out there, and sign that with `holdline key trust`"
+  return note(`site ${name}`, `${text}, and still ${where}`, hint)
+}
+
 interface SiteExamination {
   readonly examination: Examination
   readonly repository: Uint8Array | undefined
@@ -172,7 +206,9 @@ async function examineConfiguredSite(
   const { clock, signal } = examination
   return await examined(`site ${name}`, async () => {
     const opened = await openSite({ name, settings, readOnly: false, signal }, examination)
-    return await examineSite(opened, { clock, signal, repository })
+    const findings = await examineSite(opened, { clock, signal, repository })
+    if (opened.posture === undefined || settings.kind === "directory") return findings
+    return [...findings, ...examinePosture(`site ${name}`, await opened.posture({ signal }), settings)]
   })
 }
 

@@ -5,13 +5,14 @@ import { Catalog } from "../catalog/catalog.ts"
 import { ConfigError, errnoOf, JobError, reasonOf } from "../errors.ts"
 import { encodeBundle } from "../format/bundle.ts"
 import { keyPrefix } from "../format/names.ts"
+import { readPatience } from "../limits.ts"
 import type { Event } from "../operation/event.ts"
 import { inForce, type World } from "../operation/world.ts"
 import { openSite } from "../site/open.ts"
 import { SiteHealth } from "../vault/health.ts"
 import { fetchNamed } from "../vault/named.ts"
 import { type RootObjects, readRoot } from "../vault/root.ts"
-import type { Vault, VaultSite } from "../vault/vault.ts"
+import { openVault, type Vault, type VaultSite } from "../vault/vault.ts"
 import { type Io, openPool } from "./world.ts"
 
 /** A directory that holds what a site kept, by the name it gets here. */
@@ -42,10 +43,10 @@ export async function openBare({ sites, root, out, agent, io }: BareOptions): Pr
   await using stack = new AsyncDisposableStack()
   const directory = await emptyDirectory(out)
   const bare = await Promise.all(sites.map((site) => openBareSite(site, io)))
-  const plain: Vault = { sites: bare, durable: { copies: 1, providers: 1 }, health: new SiteHealth(io.clock) }
+  const plain = openVault({ sites: bare, durable: { copies: 1, providers: 1 }, health: new SiteHealth(io.clock), patience: readPatience })
   const found = await readRoot(plain, root, { signal: io.signal })
   const newest = found.lists.at(-1)
-  const vault: Vault = { ...plain, sites: bare.map((site) => ({ ...site, ...(newest?.body.sites[site.name] ?? {}) })) }
+  const vault: Vault = { ...plain, sites: plain.sites.map((site) => ({ ...site, ...(newest?.body.sites[site.name] ?? {}) })) }
   const state = join(directory, "state")
   await mkdir(state, { mode: 0o700 })
   const catalog = stack.use(Catalog.open(join(state, "catalog.sqlite"), () => undefined))

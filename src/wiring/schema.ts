@@ -2,6 +2,7 @@ import { Cron } from "croner"
 import { z } from "zod"
 import { classDaysMin, inFlightBytesMax } from "../limits.ts"
 import { siteSettings } from "../site/settings.ts"
+import { gcsTiers, refusedGcsTiers, refusedS3Tiers } from "../site/tiers.ts"
 import { durationSchema, sourceSettings } from "../source/settings.ts"
 import { parseSize } from "../units.ts"
 import { configRules, isTimeZone, jobRules } from "./rules.ts"
@@ -64,25 +65,17 @@ export const secretReference = z
 
 export type SecretReference = z.output<typeof secretReference>
 
-const refusedTiers: Readonly<Record<string, string>> = {
-  GLACIER: "objects in it must be thawed for hours before they can be read",
-  DEEP_ARCHIVE: "objects in it must be thawed for many hours before they can be read",
-  ONEZONE_IA: "it keeps all bytes in one failure zone",
-  EXPRESS_ONEZONE: "it keeps all bytes in one failure zone",
-  REDUCED_REDUNDANCY: "it keeps fewer copies than the others",
-  OUTPOSTS: "it keeps all bytes on one rack",
-  SNOW: "it keeps all bytes on one device",
-}
-
 const s3Tiers = ["STANDARD", "STANDARD_IA", "INTELLIGENT_TIERING", "GLACIER_IR"] as const
-const gcsTiers = ["STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE"] as const
 
-const s3Tier = z.enum(s3Tiers, {
-  error: ({ input }) => {
-    const reason = typeof input === "string" ? refusedTiers[input] : undefined
-    return reason === undefined ? undefined : `the tier ${String(input)} is refused, as ${reason}: expected ${s3Tiers.join(", ")}`
-  },
-})
+const s3Tier = z.enum(s3Tiers, { error: refusalOf(refusedS3Tiers, s3Tiers) })
+const gcsTier = z.enum(gcsTiers, { error: refusalOf(refusedGcsTiers, gcsTiers) })
+
+function refusalOf(refused: Readonly<Record<string, string>>, expected: readonly string[]) {
+  return ({ input }: { readonly input?: unknown }): string | undefined => {
+    const reason = typeof input === "string" ? refused[input] : undefined
+    return reason === undefined ? undefined : `the tier ${String(input)} is refused: ${reason}; expected ${expected.join(", ")}`
+  }
+}
 
 const classSchema = z
   .strictObject({
@@ -117,8 +110,7 @@ const classSchema = z
         s3: s3Tier
           .optional()
           .meta({ description: "storage class at S3 sites; without it the bucket's default", examples: ["STANDARD_IA"] }),
-        gcs: z
-          .enum(gcsTiers)
+        gcs: gcsTier
           .optional()
           .meta({ description: "storage class at GCS sites; without it the bucket's default", examples: ["NEARLINE"] }),
       })

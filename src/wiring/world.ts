@@ -2,14 +2,16 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises"
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { Catalog } from "../catalog/catalog.ts"
+import { rememberConditions, rememberedConditions } from "../catalog/conditions.ts"
 import { lockState } from "../catalog/lock.ts"
-import { rememberedTrustLists, rememberTrustLists } from "../catalog/trust-lists.ts"
+import { rememberTrustLists } from "../catalog/trust-lists.ts"
 import type { Clock, Sleep } from "../clock.ts"
 import { ConfigError, errnoOf, JobError, reasonOf, SiteError } from "../errors.ts"
 import { recoveryScriptKey, repositoryKey, trustKey } from "../format/names.ts"
-import { decodeTrust, type TrustList, verifyTrustChain } from "../format/trust.ts"
+import type { TrustList } from "../format/trust.ts"
 import { parseSigningKey } from "../key/signing.ts"
-import { inFlightBytesMax, packBufferBytes } from "../limits.ts"
+import { inFlightBytesMax, packBufferBytes, readPatience, trustPatienceMs } from "../limits.ts"
+import { type RetiredSites, retirementText } from "../operation/approvals.ts"
 import type { BackupJob } from "../operation/backup.ts"
 import type { Event } from "../operation/event.ts"
 import type { AgentWorld, RootObject, World } from "../operation/world.ts"
@@ -22,10 +24,13 @@ import { openSource } from "../source/open.ts"
 import type { Source } from "../source/source.ts"
 import { PackBuffers, WorkerPool } from "../stream/pool.ts"
 import { SiteHealth } from "../vault/health.ts"
+import type { ListLogOptions } from "../vault/log.ts"
 import { readTrustLists } from "../vault/root.ts"
-import type { Vault, VaultSite } from "../vault/vault.ts"
+import { Spool } from "../vault/spool.ts"
+import { openVault, type Vault, type VaultSite } from "../vault/vault.ts"
 import type { Loaded } from "./config.ts"
 import { type Job, loadJob } from "./jobs.ts"
+import { knownLists, knownRetired } from "./retired.ts"
 import type { Config } from "./schema.ts"
 import { openSecret } from "./secret.ts"
 import { type LoadedTrust, loadTrust, refuseDifferenceFromTrust, requireTrustedAgent } from "./trust.ts"
@@ -52,34 +57,63 @@ export async function openAgent(loaded: Loaded, jobName: string, io: Io): Promis
   const { config } = loaded
   const job = loadJob(loaded, jobName)
   await using stack = new AsyncDisposableStack()
+  const world = await openAgentWorld(stack, loaded, { io, device: await sourceDevice(job, config), needed: job.sites, without: [] })
+  const { everywhere } = world
+  const ofJob = job.sites.flatMap((name) => everywhere.sites.filter((site) => site.name === name))
+  const vault: Vault = { ...everywhere, sites: ofJob, durable: job.durable }
+  const source = openSource(job.source, job.mode, sourceEnvironment(io))
+  const held = stack.move()
+  return { world: { ...world, vault }, job: backupJob(job, config), source, [Symbol.asyncDispose]: () => held.disposeAsync() }
+}
+
+/** An agent at work on its own log: it holds the state directory until it is disposed of. */
+export interface AgentLogSession extends AsyncDisposable {
+  readonly world: AgentWorld
+}
+
+/** What writing a record takes: no job, and all sites but those named in `without`. */
+export async function openAgentLog(loaded: Loaded, io: Io, without: readonly string[]): Promise<AgentLogSession> {
+  await using stack = new AsyncDisposableStack()
+  const world = await openAgentWorld(stack, loaded, { io, device: null, needed: [], without })
+  const held = stack.move()
+  return { world, [Symbol.asyncDispose]: () => held.disposeAsync() }
+}
+
+interface AgentWorldOptions extends Pick<OpenSites, "io" | "device" | "needed"> {
+  readonly without: readonly string[]
+}
+
+async function openAgentWorld(stack: AsyncDisposableStack, loaded: Loaded, options: AgentWorldOptions): Promise<AgentWorld> {
+  const { config } = loaded
+  const { io, device, needed, without } = options
   await prepareState(config.state)
   stack.use(lockState(join(config.state, "lock")))
   await removeScratch(config.state)
   const catalog = stack.use(openCatalog(config.state, io))
   const trust = await loadTrust(loaded)
   const signer = await readSigningKey(loaded, io)
-  const device = await sourceDevice(job, config)
-  const sites = await openSites(config, Object.keys(config.sites), { io, readOnly: false, device, needed: job.sites })
-  const health = new SiteHealth(io.clock)
-  const everywhere: Vault = { sites, durable: config.durable, health }
-  const vault: Vault = { sites: job.sites.flatMap((name) => sites.filter((site) => site.name === name)), durable: job.durable, health }
-  const lists = await trustInForce(everywhere, trust, { catalog, root: config.trust.root, signal: io.signal })
+  const retired = await knownRetired(loaded, catalog)
+  const names = Object.keys(config.sites).filter((name) => !without.includes(name))
+  const sites = await openSites(config, names, { io, readOnly: false, device, needed, retired })
+  const health = new SiteHealth(io.clock, rememberedConditions(catalog))
+  stack.defer(() => rememberConditions(catalog, health.conditions()))
+  const spool = new Spool({ path: join(config.state, "spool"), maxBytes: config.spool.max, random: io.random })
+  const everywhere = openVault({ sites, durable: config.durable, health, spool })
+  const given = { root: config.trust.root, signal: io.signal, patienceMs: trustPatienceMs }
+  const lists = await trustInForce(everywhere, trust, { catalog, ...given })
   const newest = lists.at(-1) ?? trust.newest
   refuseDifferenceFromTrust(config, newest.body)
   requireTrustedAgent(config.agent, signer.publicKey, newest.body)
   const scratch = await mkdtemp(join(config.state, "scratch-"))
   stack.defer(() => rm(scratch, { recursive: true, force: true }))
   const { pool, buffers } = openPool(stack)
-  const world: AgentWorld = {
-    ...{ catalog, vault, everywhere, repository: trust.repository, trust: lists, pool, buffers, scratch },
+  return {
+    ...{ catalog, vault: everywhere, everywhere, repository: trust.repository, trust: lists, pool, buffers, scratch },
     ...{ clock: io.clock, random: io.random, signal: io.signal, tell: (event: Event) => io.tell(event) },
     tierOf: (site, className) => tierOf(config, site, className),
     agent: { id: config.agent, signer },
     rootObjects: [...rootObjects(trust, lists), await recoveryScript()],
   }
-  const source = openSource(job.source, job.mode, sourceEnvironment(io))
-  const held = stack.move()
-  return { world, job: backupJob(job, config), source, [Symbol.asyncDispose]: () => held.disposeAsync() }
 }
 
 /** A reader of what is kept: nothing at a site is written, no lock is taken, no key is needed to begin. */
@@ -98,21 +132,26 @@ export async function openReader(loaded: Loaded, { io, sites: names }: ReaderOpt
   await using stack = new AsyncDisposableStack()
   const catalog = stack.use(await readersCatalog(config.state))
   const trust = await loadTrust(loaded)
-  const chosen = names ?? Object.keys(config.sites)
-  const sites = await openSites(config, chosen, { io, readOnly: true, device: null, needed: [] })
-  const vault: Vault = { sites, durable: config.durable, health: new SiteHealth(io.clock) }
+  const retired = await knownRetired(loaded, catalog)
+  for (const [site, approval] of names === undefined ? retired : []) {
+    if (Object.hasOwn(config.sites, site)) io.tell({ type: "warning", message: `${site}: ${retirementText(approval)}: not asked` })
+  }
+  // Whoever names a retired site wants to see what is still there.
+  const chosen = names ?? Object.keys(config.sites).filter((name) => !retired.has(name))
+  const sites = await openSites(config, chosen, { io, readOnly: true, device: null, needed: [], retired: new Map() })
+  const vault = openVault({ sites, durable: config.durable, health: new SiteHealth(io.clock), patience: readPatience })
   const lists = await trustInForce(vault, trust, { catalog, root: config.trust.root, signal: io.signal })
   const { pool, buffers } = openPool(stack)
   const world: World = {
     ...{ catalog, vault, repository: trust.repository, trust: lists, pool, buffers },
     ...{ clock: io.clock, random: io.random, signal: io.signal, tell: (event: Event) => io.tell(event) },
-    tierOf: () => undefined,
+    tierOf: (site, className) => tierOf(config, site, className),
   }
   const held = stack.move()
   return { world, [Symbol.asyncDispose]: () => held.disposeAsync() }
 }
 
-async function prepareState(path: string): Promise<void> {
+export async function prepareState(path: string): Promise<void> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 })
     await chmod(path, 0o700)
@@ -131,14 +170,14 @@ async function removeScratch(state: string): Promise<void> {
   }
 }
 
-function openCatalog(state: string, io: Io): Catalog {
+export function openCatalog(state: string, io: Io): Catalog {
   return Catalog.open(join(state, "catalog.sqlite"), (reason) => {
     io.tell({ type: "warning", message: `the catalog was damaged (${reason}) and put aside; what it remembered is read again` })
   })
 }
 
 // A machine that only restores may have no state directory, or one it may not write: then nothing is remembered.
-async function readersCatalog(state: string): Promise<Catalog> {
+export async function readersCatalog(state: string): Promise<Catalog> {
   try {
     await mkdir(state, { recursive: true, mode: 0o700 })
   } catch (error) {
@@ -159,12 +198,9 @@ async function readSigningKey({ config, origins }: Loaded, io: Io) {
 }
 
 /** The trust list in force: the newest among the file's, those at the sites and those this host has followed before. */
-async function trustInForce(vault: Vault, trust: LoadedTrust, options: TrustOptions): Promise<readonly TrustList[]> {
-  const { catalog, root, signal } = options
-  const remembered = rememberedTrustLists(catalog).map((bytes) => decodeTrust(bytes, root))
-  const found = await listsAtSites(vault, root, signal)
-  const ours = [...trust.lists, ...remembered, ...found].filter(({ body }) => body.repository === trust.repository.id)
-  const lists = verifyTrustChain(ours, trust.repository.id)
+export async function trustInForce(vault: Vault, trust: LoadedTrust, options: TrustOptions): Promise<readonly TrustList[]> {
+  const { catalog, root, ...reading } = options
+  const lists = knownLists(trust, catalog, root, await listsAtSites(vault, root, reading))
   rememberTrustLists(
     catalog,
     lists.map(({ body, bytes }) => ({ n: body.n, bytes })),
@@ -172,24 +208,23 @@ async function trustInForce(vault: Vault, trust: LoadedTrust, options: TrustOpti
   return lists
 }
 
-interface TrustOptions {
+interface TrustOptions extends ListLogOptions {
   readonly catalog: Catalog
   readonly root: string
-  readonly signal: AbortSignal
 }
 
-async function listsAtSites(vault: Vault, root: string, signal: AbortSignal): Promise<readonly TrustList[]> {
+async function listsAtSites(vault: Vault, root: string, options: ListLogOptions): Promise<readonly TrustList[]> {
   try {
-    return await readTrustLists(vault, root, { signal })
+    return await readTrustLists(vault, root, options)
   } catch (error) {
-    signal.throwIfAborted()
+    options.signal.throwIfAborted()
     // No site answers: whatever comes next says so better.
     if (error instanceof Error && "code" in error && error.code === "vault/unreachable") return []
     throw error
   }
 }
 
-function rootObjects(trust: LoadedTrust, lists: readonly TrustList[]): RootObject[] {
+export function rootObjects(trust: LoadedTrust, lists: readonly TrustList[]): RootObject[] {
   return [
     { key: repositoryKey(trust.repositoryBytes), bytes: trust.repositoryBytes },
     ...lists.map(({ body, bytes }) => ({ key: trustKey(body.n, bytes), bytes })),
@@ -198,7 +233,7 @@ function rootObjects(trust: LoadedTrust, lists: readonly TrustList[]): RootObjec
 }
 
 /** Every site keeps the way home that needs no Holdline. */
-async function recoveryScript(): Promise<RootObject> {
+export async function recoveryScript(): Promise<RootObject> {
   const bytes = await readFile(
     new URL(import.meta.url.endsWith(".ts") ? "../../bin/recover.sh" : "../../../bin/recover.sh", import.meta.url),
   )
@@ -212,22 +247,29 @@ interface OpenSites {
   readonly device: bigint | null
   /** Sites without which the work cannot begin: of a kind that this release has. */
   readonly needed: readonly string[]
+  /** Sites that are not asked for anything. */
+  readonly retired: RetiredSites
 }
 
-async function openSites(config: Config, names: readonly string[], options: OpenSites): Promise<VaultSite[]> {
+export async function openSites(config: Config, names: readonly string[], options: OpenSites): Promise<VaultSite[]> {
   return await Promise.all(names.map((name) => openVaultSite(config, name, options)))
 }
 
-async function openVaultSite(config: Config, name: string, { io, readOnly, device, needed }: OpenSites): Promise<VaultSite> {
+async function openVaultSite(config: Config, name: string, { io, readOnly, device, needed, retired }: OpenSites): Promise<VaultSite> {
   const settings = config.sites[name]
   if (settings === undefined) {
     throw new ConfigError("config/not-found", `${name}: no such site`, { hint: `the sites are ${Object.keys(config.sites).join(", ")}` })
   }
+  const { provider, region, zone, egress } = settings
+  const retirement = retired.get(name)
+  if (retirement !== undefined) {
+    const opened = absentSite(name, new SiteError(name, "site/denied", retirementText(retirement)))
+    return { name, provider, region, zone, opened, countsAsProvider: false }
+  }
   const opened = await openOrAbsent(name, needed.includes(name), () => openSite({ name, settings, readOnly, signal: io.signal }, io))
   const sameDevice = device !== null && settings.kind === "directory" && (await isOnDevice(settings.path, device))
-  const { provider, region, zone } = settings
   const countsAsProvider = !sameDevice || (settings.kind === "directory" && settings.sameDevice === "accepted")
-  return { name, provider, region, zone, opened, countsAsProvider, sameDevice }
+  return { name, provider, region, zone, egress, opened, countsAsProvider, sameDevice }
 }
 
 // A site that is away stops nobody; but no run begins with one of a kind that this release does not have.
@@ -265,7 +307,7 @@ export function openPool(stack: AsyncDisposableStack): { pool: WorkerPool; buffe
   return { pool, buffers: new PackBuffers(count, packBufferBytes) }
 }
 
-function tierOf(config: Config, site: string, className: string): string | undefined {
+export function tierOf(config: Config, site: string, className: string): string | undefined {
   const kind = config.sites[site]?.kind
   const tier = config.classes[className]?.tier
   return kind === "s3" ? tier?.s3 : kind === "gcs" ? tier?.gcs : undefined

@@ -19,7 +19,7 @@ const configCases: readonly Case[] = [
     "a key of another kind of site",
     "zone: fra-2",
     "bucket: x12",
-    ['14:76: unknown key "bucket": expected "kind", "path", "provider", "region", "zone" or "sameDevice"'],
+    ['14:76: unknown key "bucket": expected "kind", "path", "provider", "region", "zone", "egress", "bandwidth" or "sameDevice"'],
   ],
   ["a wrong type", "{copies: 2,", "{copies: two,", ["8:19: expected whole number from 1 to 16, found text"]],
   ["a fraction", "{copies: 2,", "{copies: 2.5,", ["8:19: expected whole number from 1 to 16, found a number"]],
@@ -68,7 +68,7 @@ const configCases: readonly Case[] = [
     "s3: STANDARD_IA",
     "s3: DEEP_ARCHIVE",
     [
-      "10:40: the tier DEEP_ARCHIVE is refused, as objects in it must be thawed for many hours before they can be read: expected STANDARD, STANDARD_IA, INTELLIGENT_TIERING, GLACIER_IR",
+      "10:40: the tier DEEP_ARCHIVE is refused: its objects must be thawed for many hours before they can be read; expected STANDARD, STANDARD_IA, INTELLIGENT_TIERING, GLACIER_IR",
     ],
   ],
   [
@@ -76,7 +76,7 @@ const configCases: readonly Case[] = [
     "s3: STANDARD_IA",
     "s3: ONEZONE_IA",
     [
-      "10:40: the tier ONEZONE_IA is refused, as it keeps all bytes in one failure zone: expected STANDARD, STANDARD_IA, INTELLIGENT_TIERING, GLACIER_IR",
+      "10:40: the tier ONEZONE_IA is refused: it keeps all bytes in one failure zone; expected STANDARD, STANDARD_IA, INTELLIGENT_TIERING, GLACIER_IR",
     ],
   ],
   [

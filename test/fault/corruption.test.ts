@@ -112,7 +112,7 @@ describe.for(damages)("an object $name", (damage) => {
     expect(report).toMatchObject({ outcome: "ok", lostCount: 0, refusedCount: 0 })
     if (kind === "data pack" && damage.outsideFiles === true) return
     expect(said.join("\n")).toMatch(/^a: /m)
-    expect(report?.warnings.join("\n")).toMatch(/^a: /m)
+    expect(report?.failovers.map(({ reason }) => reason).join("\n")).toMatch(/^a: /m)
   })
 
   test.for(read)("every site has every %s so: no other bytes come home, and nothing is missing in silence", async (kind) => {

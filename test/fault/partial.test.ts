@@ -104,7 +104,7 @@ class Place {
 
   // With a deadline, as every real site has one: a call that hangs is a call that failed.
   #impatient(opened: OpenedSite): OpenedSite {
-    const policy = { attempts: 1, firstDelayMs: 1, maxDelayMs: 1, callTimeoutMs: 150 }
+    const policy = { attempts: 1, firstDelayMs: 1, maxDelayMs: 1, callTimeoutMs: 150, patienceMs: 3_600_000, retryAfterMaxMs: 60_000 }
     return openedRetrying(opened, policy, { sleep: systemSleep, random: systemRandom })
   }
 

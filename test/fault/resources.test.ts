@@ -46,7 +46,7 @@ test("a commit that failed keeps no buffer from the next run", { timeout: 20_000
     return [name, { ...opened, site: faultySite(opened.site, [{ operation: "put", key: /\/meta\//, effect: "failed-before-applied" }]) }]
   })
   const report = await twoClasses(lab, buffers, { sites: vaultSites(Object.fromEntries(sites)) })
-  expect(report).toMatchObject({ outcome: "failed", failure: { message: expect.stringMatching(/meta pack/) } })
+  expect(report).toMatchObject({ outcome: "failed", failure: { message: expect.stringMatching(/held by no site/) } })
   await Promise.all([buffers.take(), buffers.take()])
 })
 

@@ -49,8 +49,13 @@ export class Scene {
 
   /** Someone who has nothing but these sites, and keeps no memory. */
   reader(...sites: readonly string[]): { readonly world: AgentWorld; end(): void } {
+    return this.forgetful({ sites: this.sites(sites) })
+  }
+
+  /** A process that remembers nothing, and will not. */
+  forgetful(options: Omit<WorldOptions, "catalog">): { readonly world: AgentWorld; end(): void } {
     const catalog = Catalog.open(":memory:", () => undefined)
-    return { world: this.lab.world({ sites: this.sites(sites), catalog }), end: () => catalog.close() }
+    return { world: this.lab.world({ spool: null, ...options, catalog }), end: () => catalog.close() }
   }
 
   past(): Past {

@@ -11,6 +11,7 @@ import { directorySite } from "../../src/site/directory.ts"
 import { openSource } from "../../src/source/open.ts"
 import { PackBuffers, WorkerPool } from "../../src/stream/pool.ts"
 import { SiteHealth } from "../../src/vault/health.ts"
+import { openVault } from "../../src/vault/vault.ts"
 import { jobOf, vaultSites } from "../operation/lab.ts"
 
 /** What a process of its own needs to run a backup: `node victim.ts <file with this as JSON>`. */
@@ -34,7 +35,7 @@ async function main(orders: VictimOrders): Promise<void> {
     Object.entries(orders.sites).map(async ([name, path]) => [name, await directorySite({ name, path }, systemRandom)] as const),
   )
   const sites = vaultSites(Object.fromEntries(opened))
-  const vault = { sites, durable: { copies: 2, providers: 2 }, health: new SiteHealth(systemClock) }
+  const vault = openVault({ sites, durable: { copies: 2, providers: 2 }, health: new SiteHealth(systemClock) })
   using catalog = Catalog.open(orders.catalog, (reason) => {
     throw new Error(`the catalog did not survive: ${reason}`)
   })

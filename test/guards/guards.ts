@@ -217,6 +217,140 @@ const trust: readonly Guard[] = [
   },
 ]
 
+const approvals: readonly Guard[] = [
+  {
+    name: "an approval takes two different people",
+    file: "src/format/approval.ts",
+    find: "other.name === person.name || isSameSshKey(other, person)",
+    replace: "other.name === ''",
+    tests: ["test/format/approval.test.ts"],
+  },
+  {
+    name: "two keys of one person make no two people",
+    file: "src/format/approval.ts",
+    find: "other.name === person.name || ",
+    replace: "",
+    tests: ["test/format/approval.test.ts"],
+  },
+  {
+    name: "two names of one key make no two people",
+    file: "src/format/approval.ts",
+    find: " || isSameSshKey(other, person)",
+    replace: "",
+    tests: ["test/format/approval.test.ts"],
+  },
+  {
+    name: "an approval takes two signatures",
+    file: "src/format/approval.ts",
+    find: "if (signers.length < 2) {",
+    replace: "if (signers.length < 1) {",
+    tests: ["test/format/approval.test.ts"],
+  },
+  {
+    name: "a signature for something else approves nothing",
+    file: "src/format/approval.ts",
+    find: "if (signed.namespace !== approvalNamespace) {",
+    replace: "if (signed.namespace.length > 200) {",
+    tests: ["test/format/approval.test.ts"],
+  },
+  {
+    name: "a person approves what the role allows",
+    file: "src/format/approval.ts",
+    find: "if (person.roles.includes(role)) return person",
+    replace: "if (role !== '') return person",
+    tests: ["test/format/approval.test.ts"],
+  },
+  {
+    name: "whoever was removed approves nothing that is recorded later",
+    file: "src/format/approval.ts",
+    find: "inForce.body.n > named.body.n ? [named, inForce] : [named]",
+    replace: "inForce.body.n < 0 ? [named, inForce] : [named]",
+    tests: ["test/format/approval.test.ts"],
+  },
+  {
+    name: "an approval is of one repository",
+    file: "src/format/approval.ts",
+    find: "if (statement.repository !== repository)",
+    replace: "if (repository === '')",
+    tests: ["test/format/approval.test.ts"],
+  },
+  {
+    name: "an approval lapses",
+    file: "src/format/approval.ts",
+    find: "if (at.getTime() > Date.parse(expires)) {",
+    replace: "if (Date.parse(expires) < 0 && at.getTime() < 0) {",
+    tests: ["test/format/approval.test.ts"],
+  },
+  {
+    name: "a site is retired as the trust list describes it",
+    file: "src/format/approval.ts",
+    find: "if (provider !== subject.provider || region !== subject.region || zone !== subject.zone) {",
+    replace: "if (provider === '' || region === '' || zone === '') {",
+    tests: ["test/format/approval.test.ts"],
+  },
+  {
+    name: "a signature of SSH fits what was signed",
+    file: "src/format/sshsig.ts",
+    find: "if (!verifySignature(key.key,",
+    replace: "if (message.length < 0 && !verifySignature(key.key,",
+    tests: ["test/format/sshsig.test.ts"],
+  },
+  {
+    name: "a token was touched",
+    file: "src/format/sshsig.ts",
+    find: "(token.flags & userPresent) === 0",
+    replace: "token.flags < 0",
+    tests: ["test/format/sshsig.test.ts"],
+  },
+  {
+    name: "nothing follows a signature of SSH",
+    file: "src/format/ssh-key.ts",
+    find: "if (this.#at !== this.#bytes.length)",
+    replace: "if (this.#at > this.#bytes.length)",
+    tests: ["test/format/sshsig.test.ts"],
+  },
+  {
+    name: "a reader verifies people's signatures, and not the agent's alone",
+    file: "src/operation/approvals.ts",
+    find: "return { ...verifyApproval(record, { repository: repository.id, lists: trust, inForce, at }), storedAt }",
+    replace:
+      "const by = record.signatures.map((_, index) => String(index)); return { statement: { ...JSON.parse(statement) }, by, storedAt, ...(at < new Date(0) ? verifyApproval(record, { repository: repository.id, lists: trust, inForce, at }) : {}) }",
+    tests: ["test/operation/approvals.test.ts"],
+  },
+  {
+    name: "a run writes nothing to a retired site that its log names",
+    file: "src/operation/backup.ts",
+    find: "run.world = leaveOut(run.world, retiredSites({ approvals: approvalsIn(run.world, log.commits) }))",
+    replace: "approvalsIn(run.world, log.commits)",
+    tests: ["test/setup/retire.test.ts"],
+    only: "no memory of this host's",
+  },
+  {
+    name: "a retired site is not asked for anything",
+    file: "src/wiring/world.ts",
+    find: "if (retirement !== undefined) {",
+    replace: "if (retirement !== undefined && retired.size < 0) {",
+    tests: ["test/setup/retire.test.ts"],
+    only: "takes a lost site out",
+  },
+  {
+    name: "no site is retired that the others cannot do without",
+    file: "src/operation/retire.ts",
+    find: "if (sites.length >= copies && found >= providers) return",
+    replace: "if (found >= 0) return",
+    tests: ["test/setup/retire.test.ts"],
+    only: "cannot do without",
+  },
+  {
+    name: "two people have two keys",
+    file: "src/operation/trust-list.ts",
+    find: "if (machine || other !== undefined) {",
+    replace: "if (machine) {",
+    tests: ["test/setup/retire.test.ts"],
+    only: "are not signed with",
+  },
+]
+
 const bytes: readonly Guard[] = [
   {
     name: "a manifest is the one its inventory names",
@@ -321,14 +455,14 @@ const home: readonly Guard[] = [
   {
     name: "files written at once have names of their own",
     file: "src/confined-file.ts",
-    find: ".holdline-${randomId(random)}",
-    replace: ".holdline-${String(randomId(random).length)}",
+    find: "${String(process.pid)}-${randomId(random)}",
+    replace: "${String(randomId(random).length)}",
     tests: ["test/fault/confinement.test.ts"],
     only: "long names begin alike",
   },
   {
     name: "links come last",
-    file: "src/operation/restore.ts",
+    file: "src/operation/restore-work.ts",
     find: "this.#links.push(item)",
     replace: "this.#trying(item.path, () => this.#tree.makeSymlink(item.path, item.link ?? Buffer.alloc(0)))",
     tests: ["test/fault/confinement.test.ts"],
@@ -345,7 +479,7 @@ const home: readonly Guard[] = [
   {
     name: "what no site can list is lost by itself",
     file: "src/operation/contents.ts",
-    find: "    if (!isLost(error)) throw error\n",
+    find: "    if (!isLost(error) && !isAway(error)) throw error\n",
     replace: "    throw error\n",
     tests: ["test/fault/corruption.test.ts"],
     only: "cut to half.*every site has one key object",
@@ -361,11 +495,11 @@ const home: readonly Guard[] = [
   {
     name: "a restore says what it met",
     file: "src/operation/restore.ts",
-    find: "warnings.add(event.message)",
-    replace: "void warnings",
+    find: "failovers.add(event)",
+    replace: "void failovers",
     tests: ["test/fault/corruption.test.ts"],
     only: "cut to half.*one site of three has every commit",
   },
 ]
 
-export const guards: readonly Guard[] = [...sites, ...memory, ...trust, ...bytes, ...home]
+export const guards: readonly Guard[] = [...sites, ...memory, ...trust, ...approvals, ...bytes, ...home]

@@ -21,7 +21,8 @@ import type { SourceSettings } from "../../src/source/settings.ts"
 import type { Source } from "../../src/source/source.ts"
 import { PackBuffers, WorkerPool } from "../../src/stream/pool.ts"
 import { SiteHealth } from "../../src/vault/health.ts"
-import type { Durable, VaultSite } from "../../src/vault/vault.ts"
+import { Spool } from "../../src/vault/spool.ts"
+import { type Durable, openVault, type VaultSite } from "../../src/vault/vault.ts"
 
 /** A clock that stands until it is moved. */
 export interface LabClock extends Clock {
@@ -66,6 +67,8 @@ export interface WorldOptions {
   readonly everywhere?: readonly VaultSite[]
   readonly catalog?: Catalog
   readonly durable?: Durable
+  /** null: as for a reader, nothing waits. */
+  readonly spool?: Spool | null
   readonly signal?: AbortSignal
   /** Another agent of the same operator; it has a memory of its own. */
   readonly agent?: "pbx-1" | "pbx-2"
@@ -116,12 +119,7 @@ export async function openLab(options: LabOptions = {}): Promise<Lab> {
 
   const world = (given: WorldOptions = {}): AgentWorld => ({
     catalog: given.catalog ?? (given.agent === "pbx-2" ? otherCatalog : ownCatalog),
-    vault: { sites: given.sites ?? sites, durable: given.durable ?? { copies: 2, providers: 2 }, health: new SiteHealth(clock) },
-    everywhere: {
-      sites: given.everywhere ?? given.sites ?? sites,
-      durable: given.durable ?? { copies: 2, providers: 2 },
-      health: new SiteHealth(clock),
-    },
+    ...vaults({ ...given, clock, all: sites, spool: given.spool === undefined ? newSpool(directory) : given.spool }),
     repository: decodeRepository(repositoryBytes, root.fingerprint),
     trust,
     pool,
@@ -149,6 +147,20 @@ export async function openLab(options: LabOptions = {}): Promise<Lab> {
       await rm(directory, { recursive: true, force: true })
     },
   }
+}
+
+interface Vaults extends WorldOptions {
+  readonly clock: Clock
+  readonly all: readonly VaultSite[]
+}
+
+function vaults({ clock, all, sites = all, everywhere = sites, durable = { copies: 2, providers: 2 }, spool = null }: Vaults) {
+  const shared = { durable, health: new SiteHealth(clock), ...(spool === null ? {} : { spool }) }
+  return { vault: openVault({ ...shared, sites }), everywhere: openVault({ ...shared, sites: everywhere }) }
+}
+
+function newSpool(directory: string): Spool {
+  return new Spool({ path: join(directory, "spool"), maxBytes: 1024 ** 3, random: systemRandom })
 }
 
 export function vaultSites(opened: Readonly<Record<string, OpenedSite>>): VaultSite[] {

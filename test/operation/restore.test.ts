@@ -1,6 +1,7 @@
 import { join } from "node:path"
 import { expect, test } from "vitest"
-import { planRestore, restore } from "../../src/operation/restore.ts"
+import { planRestore } from "../../src/operation/plan.ts"
+import { restore } from "../../src/operation/restore.ts"
 import { buildWorld, recordingsTemplate } from "../world/world.ts"
 import { openLab } from "./lab.ts"
 import { filesOf, treeOf } from "./trees.ts"

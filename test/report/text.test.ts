@@ -14,7 +14,7 @@ const good: RunReport = {
   ...{ started: "2026-11-21T18:40:00.000Z", ended: "2026-11-21T18:40:01.200Z", seconds: 1.2, source: "directory /var/recordings" },
   ...{ captured: { files: 2, bytes: 19_000_000 }, unchanged: { files: 0, bytes: 0 }, accounts: 1, missed: [], notes: {} },
   stored: { packs: 2, bytes: 19_293_798 },
-  commits: [{ seq: 12, sha256: "ab".repeat(32), held: ["fra", "s3-dub", "gcs-bru"], durable: true }],
+  commits: [{ seq: 12, sha256: "ab".repeat(32), held: ["fra", "s3-dub", "gcs-bru"], durable: true, waits: false }],
   sites: ["fra", "s3-dub", "gcs-bru"].map((name) => ({ name, provider: name, zone: name, held: true, sameDevice: false })),
   ...{ born: 0, warnings: [] },
 }

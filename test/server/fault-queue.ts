@@ -2,7 +2,7 @@ import type { Bucket } from "./store.ts"
 
 /**
  * What a planned fault does to a request:
- * - status: answered with this status and code, before anything is applied, or, with `applied`, after.
+ * - status: answered with this status and code, before anything is applied, or, with `applied`, after; with `retryAfter`, a Retry-After.
  * - reset: the connection is cut, before or after it is applied.
  * - cut-body: the answer's body ends after so many bytes, and the connection with it.
  * - stall: no answer for as long as the connection lives; `applied` says whether the request is carried out all the same.
@@ -12,7 +12,7 @@ import type { Bucket } from "./store.ts"
  * - flip-down: one bit of the downloaded body changes on its way out.
  */
 export type FaultAction =
-  | { readonly kind: "status"; readonly status: number; readonly code?: string; readonly applied?: boolean }
+  | { readonly kind: "status"; readonly status: number; readonly code?: string; readonly applied?: boolean; readonly retryAfter?: string }
   | { readonly kind: "reset"; readonly applied: boolean }
   | { readonly kind: "cut-body"; readonly after: number }
   | { readonly kind: "stall"; readonly applied: boolean }
@@ -28,6 +28,8 @@ export interface PlannedFault {
   readonly key?: RegExp
   /** Which of the requests that fit, from 1; absent: every one, which counts as met once one was. */
   readonly nth?: number
+  /** In place of `nth`: this one and all after it. */
+  readonly from?: number
   readonly action: FaultAction
 }
 
@@ -44,7 +46,7 @@ export class FaultQueue {
     const fitting = this.#planned.filter(({ fault }) => (fault.operation ?? operation) === operation && (fault.key?.test(key) ?? true))
     // Each counts its own requests, so all are asked.
     for (const planned of fitting) planned.fitted += 1
-    const met = fitting.find(({ fault, fitted }) => fault.nth === undefined || fault.nth === fitted)
+    const met = fitting.find(({ fault, fitted }) => fitted >= (fault.from ?? fault.nth ?? 1) && fitted <= (fault.nth ?? fitted))
     if (met !== undefined) met.met = true
     return met?.fault.action
   }

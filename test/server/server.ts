@@ -26,6 +26,7 @@ export interface ServerOptions {
 export interface StandIn extends AsyncDisposable {
   /** Such as http://127.0.0.1:40123. */
   readonly endpoint: string
+  readonly directory: string
   readonly store: ObjectStore
   readonly faults: FaultQueue
   /** Connections that are open. */
@@ -65,6 +66,7 @@ export async function startServer(options: ServerOptions): Promise<StandIn> {
   }
   return {
     endpoint: `http://127.0.0.1:${String(port)}`,
+    directory: options.directory,
     get connections() {
       return sockets.size
     },

@@ -33,12 +33,12 @@ function wrapped({ site, createOnly, ownClock, serverTime }: OpenedSite, wrap: (
   return { site: wrap(site), createOnly, ownClock, serverTime }
 }
 
-const impatient = { attempts: 4, firstDelayMs: 1, maxDelayMs: 2, callTimeoutMs: 30_000 }
-const world = { sleep: systemSleep, random: systemRandom }
+const impatient = { attempts: 4, firstDelayMs: 1, maxDelayMs: 2, callTimeoutMs: 30_000, patienceMs: 3_600_000, retryAfterMaxMs: 60_000 }
+const world = { clock: systemClock, sleep: systemSleep, random: systemRandom }
 
 describeSite("memory", async () => memory())
 describeSite("directory", directory)
-describeSite("limited(directory)", async () => wrapped(await directory(), (site) => limited(site, 2)))
+describeSite("limited(directory)", async () => limited(await directory(), 2))
 describeSite("counted(memory)", async () => wrapped(memory(), counted))
 describeSite("retrying(faulty(memory)), failing before", async () =>
   wrapped(memory(), (site) => retrying(faultySite(site, [1, 2, 4, 7, 8]), impatient, world)),

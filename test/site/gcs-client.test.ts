@@ -12,7 +12,8 @@ import { systemRandom } from "../../src/random.ts"
 import { gcsSite } from "../../src/site/gcs.ts"
 import { openedRetrying } from "../../src/site/retry.ts"
 import { bytesOf, keysAt, put } from "../contract/site.ts"
-import { gcsStandIn, makeBucket, siteAt } from "../server/gcs/stand-in.ts"
+import { gcsStandIn, siteAt } from "../server/gcs/stand-in.ts"
+import { makeBucket } from "../server/gcs/start.ts"
 import { Tokens } from "../server/gcs/token.ts"
 import type { StandIn } from "../server/server.ts"
 
@@ -97,7 +98,7 @@ describe("a site over it", () => {
   test("ends every call at its own deadline, and lets go of the connection", async () => {
     const server = await gcsStandIn()
     const bare = await siteAt(server)
-    const policy = { attempts: 1, firstDelayMs: 1, maxDelayMs: 1, callTimeoutMs: 300 }
+    const policy = { attempts: 1, firstDelayMs: 1, maxDelayMs: 1, callTimeoutMs: 300, patienceMs: 3_600_000, retryAfterMaxMs: 60_000 }
     const { site, serverTime } = openedRetrying(bare, policy, { sleep: systemSleep, random: systemRandom })
     server.faults.plan({ action: { kind: "stall", applied: false } })
     const expected = { code: "site/unavailable", message: expect.stringContaining("no answer within") }

@@ -13,7 +13,7 @@ const bytes = bytesOf(200_000)
 const noWait: Sleep = () => Promise.resolve()
 
 /** Long enough for a slow machine, short enough to be waited out where nothing answers. */
-const policy = { attempts: 3, firstDelayMs: 1, maxDelayMs: 1, callTimeoutMs: 1500 }
+const policy = { attempts: 3, firstDelayMs: 1, maxDelayMs: 1, callTimeoutMs: 1500, patienceMs: 3_600_000, retryAfterMaxMs: 60_000 }
 
 interface Scene {
   readonly server: StandIn
@@ -181,4 +181,19 @@ test("a server that is not there is unavailable", async () => {
   await expect(keysAt(bare.site)).rejects.toMatchObject(expected)
   await expect(put(bare.site, "v1/a/x", bytes)).rejects.toMatchObject(expected)
   await expect(bare.serverTime()).rejects.toMatchObject(expected)
+})
+
+test("a server that says how long to wait is waited for as long", async () => {
+  const { server, bare } = await scene()
+  const action = { kind: "status", status: 429, code: "rateLimitExceeded", retryAfter: "7" } as const
+  server.faults.plan({ operation: "storage.objects.insert", nth: 1, action }, { operation: "storage.objects.get", nth: 1, action })
+  const waits: number[] = []
+  const sleep: Sleep = async (ms) => {
+    waits.push(ms)
+  }
+  const { site } = openedRetrying(bare, policy, { sleep, random: systemRandom })
+  await put(site, "v1/a/new", bytes)
+  expect(Buffer.compare(await site.get("v1/a/new"), bytes)).toBe(0)
+  expect(waits.map((ms) => Math.floor(ms / 1000))).toEqual([7, 7])
+  expect(server.faults.unmet).toEqual([])
 })

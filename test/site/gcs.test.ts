@@ -1,8 +1,9 @@
-import { systemSleep } from "../../src/clock.ts"
+import { systemClock, systemSleep } from "../../src/clock.ts"
 import { systemRandom } from "../../src/random.ts"
 import { openSite } from "../../src/site/open.ts"
 import { describeSite } from "../contract/site.ts"
-import { gcsStandIn, makeBucket, siteAt } from "../server/gcs/stand-in.ts"
+import { gcsStandIn, siteAt } from "../server/gcs/stand-in.ts"
+import { makeBucket } from "../server/gcs/start.ts"
 
 describeSite("gcs", async () => siteAt(await gcsStandIn()))
 describeSite("an opened gcs site", async () => {
@@ -16,5 +17,5 @@ describeSite("an opened gcs site", async () => {
     region: "here",
     endpoint: server.endpoint,
   } as const
-  return await openSite({ name: "gcs", settings, readOnly: false }, { sleep: systemSleep, random: systemRandom })
+  return await openSite({ name: "gcs", settings, readOnly: false }, { clock: systemClock, sleep: systemSleep, random: systemRandom })
 })

@@ -9,7 +9,14 @@ import type { Site } from "../../src/site/site.ts"
 import { bytesOf, keysAt, put } from "../contract/site.ts"
 import { faultySite } from "../fault/faulty-site.ts"
 
-const policy: RetryPolicy = { attempts: 3, firstDelayMs: 100, maxDelayMs: 400, callTimeoutMs: 30_000 }
+const policy: RetryPolicy = {
+  attempts: 3,
+  firstDelayMs: 100,
+  maxDelayMs: 400,
+  callTimeoutMs: 30_000,
+  patienceMs: 3_600_000,
+  retryAfterMaxMs: 60_000,
+}
 const highest: Random = { bytes: (length) => new Uint8Array(length).fill(255) }
 
 /** A world whose waits take no time and are written down. */
@@ -175,6 +182,40 @@ test("an abort that the site reports in its own way is still the signal's reason
   controller.abort(reason)
   await expect(heading).rejects.toBe(reason)
   expect(calls).toBe(1)
+})
+
+test("all attempts together take no longer than the patience of the policy, also while one of them hangs", async () => {
+  const inner = memorySite("m", systemClock).site
+  const hanging = faultySite(inner, [{ operation: "get", effect: "hang" }])
+  const slow = { ...policy, attempts: 100, callTimeoutMs: 30, patienceMs: 100 }
+  await expect(retrying(hanging, slow, noting()).get("v1/x")).rejects.toMatchObject({ code: "site/unavailable" })
+  expect(hanging.calls).toBeLessThan(10)
+
+  const patient = { ...policy, callTimeoutMs: 3_600_000, patienceMs: 30 }
+  const message = "m: get v1/x: no answer within 30 ms in all"
+  await expect(retrying(hanging, patient, noting()).get("v1/x")).rejects.toMatchObject({ code: "site/unavailable", message })
+})
+
+test("a wait ends with the patience of the policy, and the last failure is told", async () => {
+  const faulty = faultySite(memorySite("m", systemClock).site, [1, 2])
+  const sleep: Sleep = async (_ms, options) => await systemSleep(3_600_000, options)
+  const call = retrying(faulty, { ...policy, patienceMs: 30 }, { sleep, random: highest }).head("v1/x")
+  await expect(call).rejects.toMatchObject({ code: "site/unavailable", message: expect.not.stringContaining("in all") })
+  expect(faulty.unmet, "no second attempt").toEqual([2])
+})
+
+test("what a server asks to be waited for is waited for, up to a bound, beside the wait of one's own", async () => {
+  const opened = memorySite("m", systemClock)
+  const asked = [7_000, 999_000, undefined]
+  const head: Site["head"] = async () => {
+    const retryAfterMs = asked.shift()
+    if (asked.length > 0) throw new SiteError("m", "site/throttled", "slow down", { retryAfterMs })
+    return null
+  }
+  const world = noting()
+  const long = { ...policy, retryAfterMaxMs: 60_000 }
+  expect(await retrying({ ...faultySite(opened.site, []), head }, long, world).head("v1/x")).toBeNull()
+  expect(world.waits).toEqual([99 + 7_000, 199 + 60_000])
 })
 
 test("no timer and no listener outlives its call", async () => {

@@ -16,7 +16,7 @@ const bytes = bytesOf(200_000)
 const noWait: Sleep = () => Promise.resolve()
 
 /** Long enough for a slow machine, short enough to be waited out where nothing answers. */
-const policy = { attempts: 3, firstDelayMs: 1, maxDelayMs: 1, callTimeoutMs: 1500 }
+const policy = { attempts: 3, firstDelayMs: 1, maxDelayMs: 1, callTimeoutMs: 1500, patienceMs: 3_600_000, retryAfterMaxMs: 60_000 }
 
 interface Scene {
   readonly server: S3StandIn
@@ -161,6 +161,19 @@ describe.each(lasting)("%s", (_what, action, code) => {
     await expect(step.run(opened)).rejects.toMatchObject({ code })
     expect(server.requests.get(step.operation)).toBe(before + 1)
   })
+})
+
+test("a server that says how long to wait is waited for as long", async () => {
+  const { server, bare } = await scene()
+  const action = { kind: "status", status: 503, code: "SlowDown", retryAfter: "7" } as const
+  server.faults.plan({ operation: "PutObject", nth: 1, action }, { operation: "HeadObject", nth: 1, action })
+  const waits: number[] = []
+  const sleep: Sleep = async (ms) => {
+    waits.push(ms)
+  }
+  await putNew(openedRetrying(bare, policy, { sleep, random: systemRandom }))
+  expect(waits.map((ms) => Math.floor(ms / 1000))).toEqual([7, 7])
+  expect(server.faults.unmet).toEqual([])
 })
 
 test("a name that is taken only for a moment is taken for that", async () => {

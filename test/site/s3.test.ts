@@ -9,6 +9,7 @@ import { openSite } from "../../src/site/open.ts"
 import { s3Site } from "../../src/site/s3.ts"
 import type { S3SiteOptions } from "../../src/site/s3-client.ts"
 import type { OpenedSite } from "../../src/site/site.ts"
+import { heldAt } from "../../src/vault/presence.ts"
 import { bytesOf, describeSite, keysAt, put } from "../contract/site.ts"
 import { flipped } from "../server/fault-queue.ts"
 import type { VendorMode } from "../server/s3/call.ts"
@@ -53,7 +54,7 @@ async function credentialsFile(id = accessKey, secret = secretKey): Promise<stri
   return path
 }
 
-const world = { sleep: systemSleep, random: systemRandom }
+const world = { clock: systemClock, sleep: systemSleep, random: systemRandom }
 
 async function opened(): Promise<OpenedSite> {
   const server = await standIn()
@@ -64,6 +65,9 @@ async function opened(): Promise<OpenedSite> {
 
 describeSite("an S3 bucket", async () => await site())
 describeSite("an S3 bucket of an older store", async () => await site({ checksums: "required", vendor: ["no-trailers"] }))
+describeSite("an S3 bucket of a store that refuses checksum headers", async () =>
+  site({ checksums: "signed", vendor: ["refuses-checksums"] }),
+)
 describeSite("an S3 bucket without conditional writes", async () => await site({ createOnly: false, vendor: ["no-conditions"] }))
 describeSite("an opened S3 bucket", opened)
 
@@ -79,13 +83,24 @@ describe("what a put sends", () => {
     expect(headers(server, "v1/a/x")).toMatchObject({ checksums: { SHA256: Buffer.from(sha256(bytesOf(1000)), "hex").toString("base64") } })
   })
 
-  test.each([["always"], ["required"]] as const)("is refused when a bit changes on the way, with checksums %s", async (checksums) => {
-    const { site: s3, server } = await site({ checksums })
-    server.faults.plan({ operation: "PutObject", nth: 1, action: { kind: "flip-up" } })
-    await expect(put(s3, "v1/a/x", bytesOf(1000))).rejects.toMatchObject({ code: "site/unavailable", retryable: true })
-    expect(await s3.head("v1/a/x")).toBeNull()
-    await put(s3, "v1/a/x", bytesOf(1000))
+  test("is refused with a hint where the store takes no checksum headers", async () => {
+    const { site: s3 } = await site({ vendor: ["refuses-checksums"] })
+    await expect(put(s3, "v1/a/x", bytesOf(3))).rejects.toMatchObject({
+      code: "site/unsupported",
+      hint: expect.stringContaining("checksums: signed"),
+    })
   })
+
+  test.each([["always"], ["required"], ["signed"]] as const)(
+    "is refused when a bit changes on the way, with checksums %s",
+    async (checksums) => {
+      const { site: s3, server } = await site({ checksums })
+      server.faults.plan({ operation: "PutObject", nth: 1, action: { kind: "flip-up" } })
+      await expect(put(s3, "v1/a/x", bytesOf(1000))).rejects.toMatchObject({ code: "site/unavailable", retryable: true })
+      expect(await s3.head("v1/a/x")).toBeNull()
+      await put(s3, "v1/a/x", bytesOf(1000))
+    },
+  )
 
   test("needs no chunked body, which older stores refuse", async () => {
     const { site: s3 } = await site({ vendor: ["no-trailers"] })
@@ -109,6 +124,24 @@ describe("what a put sends", () => {
       await expect(s3.put("v1/a/y", bytes, { sha256: sha256(bytes), tier }), tier).rejects.toMatchObject({ code: "site/unsupported" })
     }
     expect(await s3.head("v1/a/y")).toBeNull()
+  })
+
+  test("that the bucket moved to a class that must be thawed is told for what it is, and not taken for kept", async () => {
+    const { site: s3, server, versions } = await site()
+    await put(s3, "v1/a/x", bytesOf(10))
+    const kept = server.store.bucket(bucket)
+    kept?.change("v1/a/x", (there) =>
+      there.map((version) => ({ ...version, metadata: { ...version.metadata, storageClass: "DEEP_ARCHIVE" } })),
+    )
+    const frozen = expect.stringContaining("DEEP_ARCHIVE")
+    expect(await s3.head("v1/a/x")).toMatchObject({ frozen })
+    expect(await Array.fromAsync(s3.list("v1/"))).toMatchObject([{ frozen }])
+    expect(await Array.fromAsync(versions?.list("v1/") ?? [])).toMatchObject([{ frozen }])
+    const held = await heldAt(s3, ["v1/a/x"], {})
+    expect(held.missing, "no restore could read it").toEqual(["v1/a/x"])
+    const thaw = { code: "site/unsupported", hint: expect.stringContaining("thaw") }
+    await expect(s3.get("v1/a/x")).rejects.toMatchObject(thaw)
+    await expect(put(s3, "v1/a/x", bytesOf(10))).rejects.toMatchObject(thaw)
   })
 
   test("is one PUT and one HEAD", async () => {
@@ -372,7 +405,7 @@ describe("with our one loop around it", () => {
   async function retried(callTimeoutMs = 60_000) {
     const { site: s3, server, ...rest } = await site()
     const { openedRetrying } = await import("../../src/site/retry.ts")
-    const policy = { attempts: 3, firstDelayMs: 1, maxDelayMs: 2, callTimeoutMs }
+    const policy = { attempts: 3, firstDelayMs: 1, maxDelayMs: 2, callTimeoutMs, patienceMs: 3_600_000, retryAfterMaxMs: 60_000 }
     return { server, ...openedRetrying({ site: s3, ...rest }, policy, world) }
   }
 

@@ -51,7 +51,7 @@ test("a site that is dead is asked last from then on", async () => {
 })
 
 test("a site that never answers is passed over after its deadline", async () => {
-  const policy = { attempts: 1, firstDelayMs: 1, maxDelayMs: 1, callTimeoutMs: 20 }
+  const policy = { attempts: 1, firstDelayMs: 1, maxDelayMs: 1, callTimeoutMs: 20, patienceMs: 3_600_000, retryAfterMaxMs: 60_000 }
   const hanging = (site: Site) =>
     retrying(faultySite(site, [{ operation: "get", effect: "hang" }]), policy, { sleep: systemSleep, random: systemRandom })
   const { vault } = await filled(testSite("fra", { wrap: hanging }), testSite("dub"))

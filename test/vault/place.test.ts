@@ -10,7 +10,7 @@ import { never, objectOf, testSite, vaultOf } from "./vaults.ts"
 
 const object = objectOf("v1/a/pack/db-35/2026-11-21/x.tar")
 const faulty = (...plan: Fault[]) => ({ wrap: (site: Site) => faultySite(site, plan) })
-const impatient = { attempts: 2, firstDelayMs: 1, maxDelayMs: 1, callTimeoutMs: 20 }
+const impatient = { attempts: 2, firstDelayMs: 1, maxDelayMs: 1, callTimeoutMs: 20, patienceMs: 3_600_000, retryAfterMaxMs: 60_000 }
 const world = { sleep: systemSleep, random: systemRandom }
 
 test("an object is placed at every site", async () => {

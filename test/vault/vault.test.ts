@@ -45,7 +45,7 @@ test("a vault in which nothing can be durable is refused, and says what would he
 
 test("a name that is no site's is refused with the names that are", () => {
   const vault = vaultOf([fra, dub])
-  expect(siteNamed(vault, "dub")).toBe(dub)
+  expect(siteNamed(vault, "dub")).toBe(vault.sites[1])
   expect(() => siteNamed(vault, "dud")).toThrow(expect.objectContaining({ code: "config/not-found", hint: "the sites are fra, dub" }))
 })
 

@@ -3,7 +3,7 @@ import { sha256 } from "../../src/digest.ts"
 import { type MemoryObjects, memorySite } from "../../src/site/memory.ts"
 import type { OpenedSite, Site } from "../../src/site/site.ts"
 import { SiteHealth } from "../../src/vault/health.ts"
-import type { Durable, Vault, VaultSite } from "../../src/vault/vault.ts"
+import { type Durable, openVault, type Vault, type VaultSite } from "../../src/vault/vault.ts"
 
 export const { signal: never } = new AbortController()
 
@@ -26,7 +26,7 @@ export function testSite(name: string, { provider = name, countsAsProvider = tru
 }
 
 export function vaultOf(sites: readonly VaultSite[], durable: Durable = { copies: 2, providers: 2 }, clock: Clock = systemClock): Vault {
-  return { sites, durable, health: new SiteHealth(clock) }
+  return openVault({ sites, durable, health: new SiteHealth(clock) })
 }
 
 export function objectOf(key: string, text = key): { key: string; bytes: Uint8Array; sha256: string } {

@@ -19,6 +19,8 @@ export interface Call {
   readonly origin: string
   /** How many of the newest objects a listing does not show yet. */
   readonly missing: number
+  /** Entries of one page of a listing. */
+  readonly pageMax: number
 }
 
 export interface Answer {

@@ -13,6 +13,8 @@ export interface GcsOptions {
   readonly tokens?: Tokens
   /** Downloads do not say how they are stored, as behind some proxies. */
   readonly hidesStoredEncoding?: boolean
+  /** A page of a listing ends after two entries, whatever was asked for. */
+  readonly shortPages?: boolean
 }
 
 /** The JSON API of Google Cloud Storage over the store, as far as a keeper of backups meets it. */
@@ -21,7 +23,8 @@ export function gcsFront(world: ServerWorld, options: GcsOptions = {}): Front {
   const tokens = options.tokens ?? new Tokens()
   return async (request, response) => {
     const received = await readBody(request)
-    const route = routeOf(callOf(request, received.body, world), { uploads, tokens, broken: received.broken })
+    const call = { ...callOf(request, received.body, world), pageMax: options.shortPages === true ? 2 : 1000 }
+    const route = routeOf(call, { uploads, tokens, broken: received.broken })
     const fault = world.faults.meet(route.operation, route.key)
     if (fault?.kind === "stall" && !fault.applied) return
     if (fault?.kind === "reset" && !fault.applied) {
@@ -49,14 +52,14 @@ interface Route {
 }
 
 async function answerOf(route: Route, fault: FaultAction | undefined, tokens: Tokens | undefined): Promise<Answer> {
-  if (fault?.kind === "status" && fault.applied !== true) return faultAnswer(fault.status, fault.code)
+  if (fault?.kind === "status" && fault.applied !== true) return faultAnswer(fault)
   const { call } = route
   const damaged = fault?.kind === "flip-up" ? { ...call, body: flipped(call.body) } : call
   const seen = fault?.kind === "stale-list" ? { ...damaged, missing: fault.missing } : damaged
   try {
     tokens?.check(call)
     const answer = await route.run(seen)
-    return fault?.kind === "status" ? faultAnswer(fault.status, fault.code) : answer
+    return fault?.kind === "status" ? faultAnswer(fault) : answer
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
     const { status, reason, message, headers } = error
@@ -65,8 +68,9 @@ async function answerOf(route: Route, fault: FaultAction | undefined, tokens: To
   }
 }
 
-function faultAnswer(status: number, code = "backendError"): Answer {
-  return { ...json({}), status, body: errorBody(status, code, "planned fault") }
+function faultAnswer({ status, code = "backendError", retryAfter }: Extract<FaultAction, { kind: "status" }>): Answer {
+  const answer = { ...json({}), status, body: errorBody(status, code, "planned fault") }
+  return retryAfter === undefined ? answer : { ...answer, headers: { ...answer.headers, "retry-after": retryAfter } }
 }
 
 interface Sending {
@@ -91,7 +95,7 @@ function send(request: IncomingMessage, response: ServerResponse, { answer, faul
   else response.end(body)
 }
 
-function callOf(request: IncomingMessage, body: Buffer, { store, clock }: ServerWorld): Call {
+function callOf(request: IncomingMessage, body: Buffer, { store, clock }: ServerWorld): Omit<Call, "pageMax"> {
   const url = new URL(request.url ?? "/", `http://${request.headers.host ?? "127.0.0.1"}`)
   const [, upload, rest = ""] = /^(\/upload|\/resumable\/upload|\/download)?\/storage\/v1(\/.*)?$/.exec(url.pathname) ?? []
   const headers = Object.entries(request.headersDistinct).map(([name, values]) => [name, (values ?? []).join(",")])

@@ -124,7 +124,7 @@ export function list(call: Call, bucketName: string): Answer {
     prefix: query.get("prefix") ?? "",
     delimiter: query.get("delimiter") ?? "",
     ...{ after: token.after, afterVersion: token.version, show },
-    limit: Math.min(1000, Number(query.get("maxResults") ?? 1000)),
+    limit: Math.min(call.pageMax, Number(query.get("maxResults") ?? 1000)),
     within: withinOffsets(query.get("startOffset"), query.get("endOffset")),
   })
   return json({

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises"
+import { cp, mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type Clock, systemClock } from "../../../src/clock.ts"
@@ -8,15 +8,24 @@ import { s3Front } from "./front.ts"
 
 export const accessKey = "STANDINKEY"
 export const secretKey = "stand-in-secret"
+/** The same two in a file, as a site's `credentials.file` wants them. */
+export const credentialsFile = join(import.meta.dirname, "credentials")
 
 export interface S3StandIn extends StandIn {
   readonly credentials: Map<string, string>
-  readonly directory: string
+}
+
+export interface S3Options {
+  readonly clock?: Clock
+  readonly vendor?: readonly VendorMode[]
+  /** The directory of another, whose objects this one begins with. */
+  readonly copyOf?: string
 }
 
 /** A stand-in for S3 on a directory of its own, which goes with it. */
-export async function s3StandIn(options: { readonly clock?: Clock; readonly vendor?: readonly VendorMode[] } = {}): Promise<S3StandIn> {
+export async function s3StandIn(options: S3Options = {}): Promise<S3StandIn> {
   const directory = await mkdtemp(join(tmpdir(), "stand-in-s3-"))
+  if (options.copyOf !== undefined) await cp(options.copyOf, directory, { recursive: true })
   const credentials = new Map([[accessKey, secretKey]])
   const front = s3Front({ credentials, vendor: new Set(options.vendor) })
   const server = await startServer({ directory, clock: options.clock ?? systemClock, front })
@@ -26,5 +35,5 @@ export async function s3StandIn(options: { readonly clock?: Clock; readonly vend
     await rm(directory, { recursive: true, force: true })
   }
   // Not copied: the number of its connections changes.
-  return Object.assign(server, { credentials, directory, stop: stopAll, [Symbol.asyncDispose]: stopAll })
+  return Object.assign(server, { credentials, stop: stopAll, [Symbol.asyncDispose]: stopAll })
 }

@@ -69,7 +69,8 @@ async function goesOn(
   }
   if (fault.kind === "status" && fault.applied !== true) {
     await readBody(message)
-    plain(response, { ...statusAnswer(fault), headers: { ...headers, "content-type": "application/xml" } }, message.method === "HEAD")
+    const answer = statusAnswer(fault)
+    plain(response, { ...answer, headers: { ...headers, ...answer.headers } }, message.method === "HEAD")
     return false
   }
   return true
@@ -101,9 +102,10 @@ function plain(response: ServerResponse, { status, headers, body = "" }: Answer,
   response.end(head || status === 204 || status === 304 ? undefined : bytes)
 }
 
-function statusAnswer({ status, code }: Extract<FaultAction, { kind: "status" }>): Answer {
+function statusAnswer({ status, code, retryAfter }: Extract<FaultAction, { kind: "status" }>): Answer {
   const named = code ?? (status === 503 ? "SlowDown" : status === 500 ? "InternalError" : "Planned")
-  return errorAnswer(status, named, "a planned fault")
+  const answer = errorAnswer(status, named, "a planned fault")
+  return retryAfter === undefined ? answer : { ...answer, headers: { ...answer.headers, "retry-after": retryAfter } }
 }
 
 function refusalAnswer(error: unknown): Answer {
@@ -148,6 +150,10 @@ function checkedSums(
   vendor: ReadonlySet<VendorMode>,
 ): Record<string, string> {
   if (vendor.has("no-trailers")) return {}
+  const refused = Object.keys(said).find((name) => name === "x-amz-sdk-checksum-algorithm" || name.startsWith("x-amz-checksum-"))
+  if (vendor.has("refuses-checksums") && refused !== undefined) {
+    throw new Refusal("InvalidArgument", `unsupported header '${refused}' received for this API call`)
+  }
   if (vendor.has("checksum-needs-algorithm") && said["x-amz-sdk-checksum-algorithm"] === undefined) return {}
   const given = algorithms.flatMap((name): [string, string][] => {
     const value = said[`x-amz-checksum-${name.toLowerCase()}`]
@@ -164,6 +170,7 @@ type Perform = (call: Call, uploads: Uploads) => Answer | Promise<Answer>
 const lifecycle = bucket.stored("lifecycle", "NoSuchLifecycleConfiguration", "application/xml")
 const policy = bucket.stored("policy", "NoSuchBucketPolicy", "application/json")
 const publicAccess = bucket.stored("publicAccessBlock", "NoSuchPublicAccessBlockConfiguration", "application/xml")
+const encryption = bucket.stored("encryption", "ServerSideEncryptionConfigurationNotFoundError", "application/xml")
 const replication = bucket.stored("replication", "ReplicationConfigurationNotFoundError", "application/xml")
 
 const operations: Readonly<Record<string, Perform>> = {
@@ -183,6 +190,9 @@ const operations: Readonly<Record<string, Perform>> = {
   GetPublicAccessBlock: publicAccess.get,
   PutPublicAccessBlock: publicAccess.put,
   DeletePublicAccessBlock: publicAccess.remove,
+  GetBucketEncryption: encryption.get,
+  PutBucketEncryption: encryption.put,
+  DeleteBucketEncryption: encryption.remove,
   GetBucketReplication: replication.get,
   PutBucketReplication: replication.put,
   DeleteBucketReplication: replication.remove,

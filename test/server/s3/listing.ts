@@ -82,10 +82,10 @@ function hiddenFrom(call: Call, bucket: Bucket): ReadonlySet<string> {
   return missing === 0 ? new Set() : notYetListed(bucket, missing)
 }
 
-function limitOf({ request }: Call): number {
+function limitOf({ request, vendor }: Call): number {
   const limit = Number(request.parameter("max-keys") ?? 1000)
   if (!Number.isInteger(limit) || limit < 0) throw new Refusal("InvalidArgument", "max-keys is no number")
-  return Math.min(limit, 1000)
+  return Math.min(limit, vendor.has("short-pages") ? 2 : 1000)
 }
 
 function objectElement(call: Call, key: string, version: Version) {

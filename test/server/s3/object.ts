@@ -72,12 +72,18 @@ export async function getObject(call: Call): Promise<Answer> {
   const range = rangeOf(headers.range, version.size)
   const answer = objectHeaders(version, headers["x-amz-checksum-mode"] === "ENABLED" && range === undefined)
   if (call.request.method === "HEAD") return { status: 200, headers: { ...answer, "content-length": String(version.size) } }
+  if (frozen.has(rememberedOf(version).storageClass)) {
+    throw new Refusal("InvalidObjectState", "the operation is not valid for the object's storage class")
+  }
   const body = await bucket.read(version, range ?? { offset: 0, length: version.size })
   if (range === undefined) return { status: 200, headers: answer, body }
   const last = range.offset + range.length - 1
   const contentRange = `bytes ${String(range.offset)}-${String(last)}/${String(version.size)}`
   return { status: 206, headers: { ...answer, "content-range": contentRange }, body }
 }
+
+/** Classes whose objects have to be thawed, which the stand-in never does. */
+const frozen: ReadonlySet<string> = new Set(["GLACIER", "DEEP_ARCHIVE"])
 
 function rangeOf(header: string | undefined, size: number): { offset: number; length: number } | undefined {
   const match = /^bytes=(\d*)-(\d*)$/.exec(header ?? "")

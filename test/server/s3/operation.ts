@@ -8,6 +8,7 @@ const bucketParts: readonly (readonly [parameter: string, name: string])[] = [
   ["policy", "BucketPolicy"],
   ["publicAccessBlock", "PublicAccessBlock"],
   ["replication", "BucketReplication"],
+  ["encryption", "BucketEncryption"],
   ["location", "BucketLocation"],
 ]
 const objectParts: readonly (readonly [parameter: string, name: string])[] = [

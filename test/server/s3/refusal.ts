@@ -11,6 +11,7 @@ const statusByCode = {
   InvalidBucketName: 400,
   InvalidBucketState: 409,
   InvalidDigest: 400,
+  InvalidObjectState: 403,
   InvalidPart: 400,
   InvalidPartOrder: 400,
   InvalidRange: 416,
@@ -33,6 +34,7 @@ const statusByCode = {
   PreconditionFailed: 412,
   ReplicationConfigurationNotFoundError: 404,
   RequestTimeTooSkewed: 403,
+  ServerSideEncryptionConfigurationNotFoundError: 404,
   SignatureDoesNotMatch: 403,
   XAmzContentSHA256Mismatch: 400,
 } as const

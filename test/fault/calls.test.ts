@@ -1,0 +1,96 @@
+import { expect, test, vi } from "vitest"
+import { sha256 } from "../../src/digest.ts"
+import { systemRandom } from "../../src/random.ts"
+import { openedRetrying } from "../../src/site/retry.ts"
+import type { OpenedSite } from "../../src/site/site.ts"
+import type { PlannedFault } from "../server/fault-queue.ts"
+import type { StandIn } from "../server/server.ts"
+import { callNamed, expectDone, known, prepare } from "./calls.ts"
+import { actionOf, connect, dayMs, startService } from "./clients.ts"
+import { codeOf, lastingRows, onceRows, type RequestRow } from "./matrix.ts"
+
+// Most of them wait for a deadline: side by side they wait together.
+vi.setConfig({ maxConcurrency: 12 })
+
+const attempts = 3
+/** Where nothing answers it is waited out: short, but long enough for a slow machine's answer to the next attempt. */
+const deadlineMs = 1000
+
+function retrying(opened: OpenedSite): OpenedSite {
+  const policy = { attempts, firstDelayMs: 1, maxDelayMs: 1, callTimeoutMs: deadlineMs, patienceMs: 60_000, retryAfterMaxMs: 0 }
+  return openedRetrying(opened, policy, { sleep: () => Promise.resolve(), random: systemRandom })
+}
+
+test.concurrent.for(onceRows.map((row) => [nameOf(row), row] as const))("%s", async ([, row]) => await tryRow(row))
+test.concurrent.for(lastingRows.map((row) => [nameOf(row), row] as const))("%s, and again", async ([, row]) => await tryRow(row))
+
+function nameOf({ client, call, request, nth, fault, outcome }: RequestRow): string {
+  return `${client} ${call}: ${fault} at ${request === undefined ? "every request" : `${request} ${String(nth)}`}: ${outcome}`
+}
+
+async function tryRow(row: RequestRow): Promise<void> {
+  const { client, call, fault, outcome, request: operation, nth } = row
+  const locked = call === "lock"
+  await using server = await startService(client, { locked, shortPages: true })
+  const quiet = await connect(client, client, server.endpoint, locked)
+  await prepare(quiet, locked)
+  // The retention of the bucket itself is shorter, and milliseconds are not kept everywhere.
+  const until = new Date(Math.ceil(server.store.clock.now().getTime() / 1000) * 1000 + 5 * dayMs)
+  const perform = await callNamed(call, quiet, { short: outcome === "short", until })
+  // A client of its own, which has seen nothing yet.
+  const bare = await connect(client, client, server.endpoint, locked)
+  const before = new Map(server.requests)
+  const planned: PlannedFault = {
+    ...(operation !== undefined && { operation }),
+    ...(nth !== undefined && { nth }),
+    action: actionOf(client, fault),
+  }
+  server.faults.plan(planned)
+  await expectOutcome(row, bare, perform)
+  expect(server.faults.unmet, "the fault was never met").toEqual([])
+  expectAttempts(row, server, before)
+  server.faults.clear()
+  if (outcome === "ok" || outcome === "same" || outcome === "clock") await expectDone(call, quiet)
+  expectStoreIsWhole(server)
+  if (call !== "remove") expect([...server.requests.keys()].filter((name) => /delete/i.test(name))).toEqual([])
+  expect(server.mistakes, "mistakes of the stand-in").toEqual([])
+}
+
+async function expectOutcome({ outcome }: RequestRow, bare: OpenedSite, perform: (opened: OpenedSite) => Promise<void>): Promise<void> {
+  switch (outcome) {
+    case "ok":
+    case "short":
+      return await perform(retrying(bare))
+    case "same":
+      return await perform(bare)
+    case "clock":
+      await expect(perform(bare)).rejects.toMatchObject({ code: "site/unavailable", hint: expect.stringContaining("clock") })
+      return await perform(retrying(bare))
+    case "wrong":
+      return await expect(perform(retrying(bare))).rejects.toThrow("other bytes")
+    default:
+      await expect(perform(retrying(bare))).rejects.toMatchObject({ name: "SiteError", code: codeOf[outcome] })
+  }
+}
+
+/** What passes is tried as often as the policy says, what does not only once; the clients themselves repeat nothing. */
+function expectAttempts({ call, request, nth, outcome }: RequestRow, server: StandIn, before: ReadonlyMap<string, number>): void {
+  if (outcome === "ok" || outcome === "same" || outcome === "clock" || outcome === "short" || outcome === "wrong") return
+  const counts = [...server.requests].filter(([name]) => name === (request ?? name))
+  const made = counts.map(([name, requests]) => requests - (before.get(name) ?? 0))
+  const passes = (outcome === "away" || outcome === "slow") && nth === undefined
+  // A listing that broke off part way is its reader's to begin again.
+  expect(Math.max(...made), `requests for ${call}`).toBe(passes ? attempts : (nth ?? 1))
+}
+
+/** Nothing that nobody put there, and of nothing more versions than were put. */
+function expectStoreIsWhole(server: StandIn): void {
+  const digests = new Set<string>(known.map(sha256))
+  for (const bucket of server.store.buckets()) {
+    for (const key of bucket.keys()) {
+      const versions = bucket.versions(key).map(({ checksums }) => checksums.sha256)
+      expect(versions.filter((digest) => !digests.has(digest))).toEqual([])
+      expect(new Set(versions).size, `${key} has the same bytes twice`).toBe(versions.length)
+    }
+  }
+}
