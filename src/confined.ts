@@ -1,4 +1,15 @@
-import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, readdirSync, readlinkSync, symlinkSync, unlinkSync } from "node:fs"
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  symlinkSync,
+  unlinkSync,
+} from "node:fs"
 import { type FileAttributes, type HeldDirectory, isLeftover, NewFile, setAttributes, taken } from "./confined-file.ts"
 import { sha256 } from "./digest.ts"
 import { errnoOf, JobError } from "./errors.ts"
@@ -58,7 +69,9 @@ export class ConfinedTree {
     try {
       return this.#within(split(path).parents, openDirectory, (directory) => {
         const names = readdirSync(directory.at(Buffer.from("."))).filter((name) => isLeftover(name, this.#mark))
-        const files = names.map((name) => directory.at(Buffer.from(name))).filter((at) => lstatSync(at, { throwIfNoEntry: false })?.isFile())
+        const files = names
+          .map((name) => directory.at(Buffer.from(name)))
+          .filter((at) => lstatSync(at, { throwIfNoEntry: false })?.isFile())
         for (const file of files) unlinkSync(file)
         return files.length
       })

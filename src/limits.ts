@@ -60,7 +60,14 @@ const patienceMs = 5 * 60_000
 /** A server that asks for a longer rest than this is one to come back to in the next run. */
 const retryAfterMaxMs = 60_000
 /** A mounted directory is either there or gone for longer than any retry: few attempts. 32 MiB in two minutes is 270 KiB/s. */
-export const directoryRetry = { attempts: 3, firstDelayMs: 200, maxDelayMs: 5_000, callTimeoutMs: 120_000, patienceMs, retryAfterMaxMs } as const
+export const directoryRetry = {
+  attempts: 3,
+  firstDelayMs: 200,
+  maxDelayMs: 5_000,
+  callTimeoutMs: 120_000,
+  patienceMs,
+  retryAfterMaxMs,
+} as const
 /** From so many keys below one prefix on, listing it is tried before asking for each. */
 export const presenceListMin = 32
 /** A page of 1000 listed objects costs what 12 HEAD requests cost: beyond so many objects per key asked for, asking is cheaper. */
@@ -79,10 +86,12 @@ export const placePatientBytesPerSecond = MiB
 export const readPatienceMs = 20_000
 /** A run waits this long for a site's trust lists when enough others have given theirs. */
 export const trustPatienceMs = 1_000
-/** A run waits this long before it begins without a site's list of commits; what comes later is looked at when the run ends. */
+/** A run waits this long for a site that has not answered yet when enough others have; what comes later is looked at when the run ends. */
 export const beginPatienceMs = 250
 /** A site that has not answered once in so long since it was first asked is away. */
 export const firstAnswerMs = 10_000
+/** One that has answered before is silent after so long: 16 MiB at 8 Mbit/s take less. */
+export const silenceMs = 20_000
 /** When a run is durable, the sites that lag get this long to be completed; the next run, or repair, goes on from there. */
 export const laggardPatienceMs = 60_000
 /** A site that failed is asked last for so long. */
@@ -148,6 +157,8 @@ export const s3Concurrency = 8
 export const s3ConcurrencyMax = 64
 /** Full jitter up to 20 s waits out a minute in all, as AWS's own clients do when asked to slow down. 32 MiB in two minutes is 270 KiB/s. */
 export const s3Retry = { attempts: 6, firstDelayMs: 500, maxDelayMs: 20_000, callTimeoutMs: 120_000, patienceMs, retryAfterMaxMs } as const
+/** New key objects are locked so long, and again while their account lives: what an erased account has to wait for. */
+export const keyLockDays = 7
 /** Below this, a pack of 16 MiB would keep a site's line busy for half an hour: a setting in the wrong unit. */
 export const bandwidthMin = 10 * KiB
 /** A server that takes no connection within this is away. */

@@ -1,15 +1,23 @@
 import { z } from "zod"
 import { sha256 } from "../digest.ts"
+import type { Commit } from "../format/commit.ts"
 import { parseCommitKey } from "../format/names.ts"
 import type { Catalog } from "./catalog.ts"
 import { blobOf, numberOf, textOf } from "./rows.ts"
 
-/** The commits read so far, so that only new ones are fetched. Whoever reads one checks its signature again. */
+// A process that goes on for long reads its log again and again.
+const checkedHere = new WeakMap<Catalog, Map<string, Commit>>()
+
+/** The commits read so far, so that only new ones are fetched. Whoever recalls one checks again that it is signed. */
 export function rememberedCommits(catalog: Catalog): {
   recall(key: string): Uint8Array | undefined
   remember(key: string, bytes: Uint8Array): void
+  readonly checked: Map<string, Commit>
 } {
+  const checked = checkedHere.get(catalog) ?? new Map<string, Commit>()
+  checkedHere.set(catalog, checked)
   return {
+    checked,
     recall(key) {
       const row = catalog.get("SELECT bytes FROM commit_object WHERE key = ?", key)
       return row === undefined ? undefined : blobOf(row, "bytes")

@@ -3,6 +3,7 @@ import type { Bench } from "./bench.ts"
 import { addKeyCheckCommand } from "./key-check.ts"
 import { addKeyEscrowCommand } from "./key-escrow.ts"
 import { addKeyListCommand } from "./key-list.ts"
+import { addKeyLostCommand } from "./key-lost.ts"
 import { addKeyTrustCommand } from "./key-trust.ts"
 
 export function addKeyCommands(program: Command, bench: Bench): void {
@@ -15,4 +16,5 @@ export function addKeyCommands(program: Command, bench: Bench): void {
   addKeyListCommand(key, bench)
   addKeyCheckCommand(key, bench)
   addKeyEscrowCommand(key, bench)
+  addKeyLostCommand(key, bench)
 }

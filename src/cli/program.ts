@@ -9,9 +9,11 @@ import { addJobsCommand } from "./jobs.ts"
 import { addKeyCommands } from "./key.ts"
 import { helpText } from "./manual.ts"
 import { addRecoverCommand } from "./recover.ts"
+import { addRepairCommand } from "./repair.ts"
 import { addRestoreCommands } from "./restore.ts"
 import { addRunCommand } from "./run.ts"
 import { addRunsCommands } from "./runs.ts"
+import { addScrubCommand } from "./scrub.ts"
 import { addSiteCommands } from "./site.ts"
 import { addFindCommand } from "./snapshot-files.ts"
 import { addSnapshotsCommands } from "./snapshots.ts"
@@ -64,6 +66,8 @@ function addCommands(program: Command, bench: Bench): void {
   addVerifyCommand(program, bench)
   addRecoverCommand(program, bench)
   addSiteCommands(program, bench)
+  addScrubCommand(program, bench)
+  addRepairCommand(program, bench)
   addInitCommands(program, bench)
   addDoctorCommand(program, bench)
   addKeyCommands(program, bench)

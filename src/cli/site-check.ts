@@ -71,8 +71,7 @@ interface SiteCheck {
 
 async function checkSites(names: readonly string[], options: CheckOptions, bench: Bench): Promise<void> {
   const { config } = await bench.load()
-  const known = Object.keys(config.sites)
-  for (const name of names) if (!known.includes(name)) throw unknownSite(name, known)
+  for (const name of names) siteSettingsOf(name, config)
   const chosen = Object.entries(config.sites).filter(([name]) => names.length === 0 || names.includes(name))
   const isTried = names.length > 0 && options.readOnly !== true && config.signingKey !== undefined
   const checks = await Promise.all(chosen.map(([name, settings]) => checkSite({ name, settings, config, isTried }, bench)))
@@ -195,8 +194,12 @@ function abilityLines(abilities: readonly Ability[]): string[] {
   return table(["IT", "", "WHAT FOLLOWS"], rows).map((line) => `   ${line}`)
 }
 
-function unknownSite(name: string, known: readonly string[]): ConfigError {
+/** What the configuration says of a site; ConfigError where it names none. */
+export function siteSettingsOf(name: string, { sites }: Config): SiteSettings {
+  const settings = sites[name]
+  if (settings !== undefined) return settings
+  const known = Object.keys(sites)
   const meant = nearest(name, known)
   const hint = meant === undefined ? `the sites are ${known.join(", ")}` : `did you mean ${meant}?`
-  return new ConfigError("config/not-found", `no such site: ${name}`, { hint })
+  throw new ConfigError("config/not-found", `no such site: ${name}`, { hint })
 }

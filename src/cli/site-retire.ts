@@ -62,6 +62,8 @@ async function ask(site: string, { statement, reason }: RetireOptions, bench: Be
   }
   const loaded = await bench.load()
   const others = Object.keys(loaded.config.sites).filter((name) => name !== site)
+  if (others.length === 0)
+    throw new ConfigError("config/trust", `${site} cannot be retired: it is the only site`, { hint: "first add another one" })
   const renderer = rendererFor(bench, "site retire")
   try {
     await using session = await openReader(loaded, { io: bench.io(renderer), sites: others })

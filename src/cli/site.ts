@@ -7,7 +7,9 @@ import { knownRetired } from "../wiring/retired.ts"
 import type { Bench } from "./bench.ts"
 import { manual } from "./manual.ts"
 import { addSiteCheckCommand } from "./site-check.ts"
+import { addSitePolicyCommand } from "./site-policy.ts"
 import { addSiteRetireCommand } from "./site-retire.ts"
+import { addSiteStatusCommand } from "./site-status.ts"
 
 export function addSiteCommands(program: Command, bench: Bench): void {
   const site = program
@@ -17,6 +19,8 @@ export function addSiteCommands(program: Command, bench: Bench): void {
     .description("Lists and checks the places where packs are kept.")
   addList(site, bench)
   addSiteCheckCommand(site, bench)
+  addSitePolicyCommand(site, bench)
+  addSiteStatusCommand(site, bench)
   addSiteRetireCommand(site, bench)
 }
 

@@ -113,7 +113,8 @@ export function verifyApproval(record: ApprovalRecord, authority: Authority, nam
   for (const [index, encoded] of record.signatures.entries()) {
     const what = names[index] ?? `signature ${String(index + 1)}`
     const person = signerOf(encoded, message, { what, statement, lists })
-    if (signers.some((other) => other.name === person.name || isSameSshKey(other, person))) {
+    // A key is the first person's whom the list names with it, so people of different names have different keys.
+    if (signers.some((other) => other.name === person.name)) {
       throw new KeyError("key/untrusted", `${what}: ${person.name} has signed already, and one person approves once`, {
         hint: "have another person sign the same file",
       })

@@ -2,6 +2,7 @@ import { z } from "zod"
 import { type Digest, digestSchema, sha256 } from "../digest.ts"
 import { FormatError } from "../errors.ts"
 import { commitBytesMax } from "../limits.ts"
+import { keyIdOf } from "../signature.ts"
 import { type ApprovalRecord, approvalRecordSchema } from "./approval.ts"
 import type { Json } from "./canonical.ts"
 import { accountId, agentId, criticalFields, date, id128, integer, name, text, time, trustReference } from "./fields.ts"
@@ -53,17 +54,23 @@ const keyRecord = z.object({
 })
 export type KeyRecord = z.infer<typeof keyRecord>
 
-const knownRecords: readonly string[] = ["key", "approval"]
+/** No site has this key object of the agent's own register any more: nothing needs it from here on, and nothing is encrypted to it. */
+const keyLostRecord = z.object({ type: z.literal("key-lost"), object: z.string().max(200) })
+export type KeyLostRecord = z.infer<typeof keyLostRecord>
+
+const knownRecords: readonly string[] = ["key", "key-lost", "approval"]
 // A kind of record this release does not know is kept in the log and left alone; one that it knows must be whole.
 const otherRecord = z.object({ type: z.string().max(40) }).refine(({ type }) => !knownRecords.includes(type), "malformed record")
 
 const controlSchema = z.object({
   ...shared,
   kind: z.literal("control"),
-  records: z.array(z.union([keyRecord, approvalRecordSchema, otherRecord])),
+  records: z.array(z.union([keyRecord, keyLostRecord, approvalRecordSchema, otherRecord])),
 })
 
 const commitSchema = z.discriminatedUnion("kind", [backupSchema, controlSchema])
+/** Read first: a kind that this release does not know is no malformed one. */
+const anyKind = z.object({ kind: z.string() })
 
 export type BackupCommit = z.infer<typeof backupSchema>
 export type ControlCommit = z.infer<typeof controlSchema>
@@ -106,18 +113,32 @@ function encodeChecked(body: Json, signer: Signer): Uint8Array {
   return bytes
 }
 
-/** Reads a commit and checks its signature against `publicKeyFor(agent)`; undefined there means the agent is not trusted. */
-export function decodeCommit(bytes: Uint8Array, publicKeysFor: (agent: string) => readonly string[]): Commit {
+/**
+ * Reads a commit and checks its signature against `publicKeysFor(agent)`; none there means that the agent is not trusted. What is in
+ * `named`, because a checked commit of the same agent names it by its hash, was signed with that: only its key must be one of those.
+ */
+export function decodeCommit(
+  bytes: Uint8Array,
+  publicKeysFor: (agent: string) => readonly string[],
+  named: ReadonlySet<Digest> = new Set(),
+): Commit {
   const signed = decodeSigned("commit", bytes, commitBytesMax)
-  const { kind } = parseVersioned(z.object({ kind: z.string() }), signed.value, "commit")
+  const { kind } = parseVersioned(anyKind, signed.value, "commit")
   if (kind !== "backup" && kind !== "control") {
     throw new FormatError("format/unsupported", `commit of kind ${JSON.stringify(kind)}`, { hint: "upgrade Holdline" })
   }
   const body = parseWith(commitSchema, signed.value, "commit")
-  if (!publicKeysFor(body.agent).some((key) => signed.signedBy(key))) {
+  const commit = { body, keyId: signed.keyId, sha256: sha256(bytes) }
+  const keys = publicKeysFor(body.agent)
+  if (named.has(commit.sha256) ? !isKeyOf(commit, keys) : !keys.some((key) => signed.signedBy(key))) {
     throw new FormatError("format/mismatch", `commit ${body.agent} ${String(body.seq)}: not signed by a trusted key of that agent`)
   }
-  return { body, keyId: signed.keyId, sha256: sha256(bytes) }
+  return commit
+}
+
+/** Whether one of these public keys is the one that a commit says it was signed with. */
+export function isKeyOf({ keyId }: Commit, publicKeys: readonly string[]): boolean {
+  return publicKeys.some((key) => keyIdOf(key) === keyId)
 }
 
 /** Where a listed pack is kept, and how long it is. */
@@ -137,6 +158,19 @@ export type ControlRecord = ControlCommit["records"][number]
 
 export function isKeyRecord(record: ControlRecord): record is KeyRecord {
   return record.type === "key" && "object" in record
+}
+
+/** Names of the key objects that these commits, of one agent, say are lost. */
+export function lostKeysOf(commits: Iterable<Commit>): ReadonlySet<string> {
+  const lost = new Set<string>()
+  for (const commit of commits) {
+    if (isControl(commit)) for (const { object } of commit.body.records.filter(isKeyLostRecord)) lost.add(object)
+  }
+  return lost
+}
+
+export function isKeyLostRecord(record: ControlRecord): record is KeyLostRecord {
+  return record.type === "key-lost" && "object" in record
 }
 
 export function isApprovalRecord(record: ControlRecord): record is ApprovalRecord {

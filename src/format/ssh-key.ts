@@ -9,8 +9,8 @@ export interface SshKey {
   readonly application?: string | undefined
 }
 
-export const fileKeyType = "ssh-ed25519"
-export const tokenKeyType = "sk-ssh-ed25519@openssh.com"
+const fileKeyType = "ssh-ed25519"
+const tokenKeyType = "sk-ssh-ed25519@openssh.com"
 
 export function sshKeyType({ application }: SshKey): string {
   return application === undefined ? fileKeyType : tokenKeyType

@@ -3,7 +3,7 @@ import { beginRun, endRun } from "../catalog/runs.ts"
 import { timestamp } from "../clock.ts"
 import { sha256 } from "../digest.ts"
 import { BackupError, JobError } from "../errors.ts"
-import { commitEveryBytes, commitEveryMs, readPatienceMs } from "../limits.ts"
+import { commitEveryBytes, commitEveryMs } from "../limits.ts"
 import { randomId } from "../random.ts"
 import type { CommitReport, Outcome, RunReport } from "../report/run.ts"
 import type { Source } from "../source/source.ts"
@@ -13,6 +13,7 @@ import { approvalsIn, leaveOut, retiredInMemory, retiredSites } from "./approval
 import { Capture } from "./capture.ts"
 import { converge, freeSpool } from "./converge.ts"
 import { type Before, doubtEmptiness, heldBefore } from "./emptied.ts"
+import { refuseLostKeys } from "./lost-keys.ts"
 import { OwnLog, refuseImpossibleClock } from "./own-log.ts"
 import { publish } from "./publish.ts"
 import { forgetWhatIsGone } from "./reuse.ts"
@@ -82,7 +83,12 @@ function beginWork(job: BackupJob, source: Source, outer: AgentWorld): Run {
   const told: AgentWorld = {
     ...outer,
     tell(event) {
-      if (event.type === "site-missed") missedSites.set(event.site, event.message)
+      if (event.type === "site-missed") {
+        // That it is left alone since is nothing new.
+        const known = missedSites.get(event.site)
+        if (known !== undefined && event.message.startsWith(known)) return
+        missedSites.set(event.site, event.message)
+      }
       if (event.type === "warning") warnings.push(event.message)
       if (event.type === "failover")
         warnings.push(`${event.message}; ${event.next === null ? "no other site left" : `read from ${event.next}`}`)
@@ -116,6 +122,7 @@ async function work(job: BackupJob, source: Source, run: Run): Promise<void> {
     if (!world.signal.aborted) await converge(world, log, job.dataset)
     for (const [index, commit] of run.commits.entries()) run.commits[index] = asHeldNow(commit, log, world)
   }
+  if (run.commits.some(({ durable }) => !durable)) await refuseLostKeys(world, log)
 }
 
 // What lagged when the commit was placed may have been brought it since.
@@ -180,7 +187,7 @@ async function placeRootObjects({ everywhere, rootObjects, signal, tell }: Agent
     {
       signal,
       enough: (held) => isDurable(held, everywhere),
-      patienceMs: (site) => (everywhere.health.hasAnswered(site) ? readPatienceMs : 0),
+      patienceMs: (site) => (everywhere.health.hasAnswered(site) ? everywhere.health.patienceMs(site) : 0),
       late: "go on",
     },
   )

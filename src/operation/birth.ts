@@ -12,6 +12,7 @@ import { count } from "../units.ts"
 import { place } from "../vault/place.ts"
 import { isDurable } from "../vault/vault.ts"
 import { commitRecords } from "./control.ts"
+import { refuseLostKeys } from "./lost-keys.ts"
 import type { OwnLog } from "./own-log.ts"
 import { type AgentWorld, inForce } from "./world.ts"
 
@@ -66,7 +67,10 @@ async function register(world: AgentWorld, log: OwnLog, accounts: readonly Known
   }
   const records = await Promise.all(accounts.map((account) => recordOf(world, account)))
   const { durable, missed } = await commitRecords(world, log, records)
-  if (!durable) throw notDurable(accounts.length, missed[0]?.message)
+  if (!durable) {
+    await refuseLostKeys(world, log)
+    throw notDurable(accounts.length, missed[0]?.message)
+  }
   markRegistered(world.catalog, accounts)
 }
 

@@ -1,6 +1,6 @@
 import { rememberedCommits } from "../catalog/commits.ts"
 import { timestamp } from "../clock.ts"
-import { type ControlRecord, decodeCommit, encodeControlCommit, isKeyRecord } from "../format/commit.ts"
+import { type ControlRecord, decodeCommit, encodeControlCommit, isKeyLostRecord, isKeyRecord } from "../format/commit.ts"
 import { commitKey } from "../format/names.ts"
 import { placeCommit } from "../vault/commit.ts"
 import type { Placement } from "../vault/place.ts"
@@ -31,8 +31,13 @@ export async function commitRecords(world: AgentWorld, log: OwnLog, records: rea
   const commit = decodeCommit(bytes, () => [agent.signer.publicKey])
   const { seq } = commit.body
   const key = commitKey(agent.id, seq, bytes)
-  const keys = [...new Set([...log.register(), ...records.filter(isKeyRecord).map(({ object }) => object)])]
-  const { held, missed } = await placeCommit(everywhere, { key, bytes, packs: [], keys }, { signal, tierOf, durable: everywhere.durable })
+  const lost = new Set(records.filter(isKeyLostRecord).map(({ object }) => object))
+  const keys = new Set([...log.register(), ...records.filter(isKeyRecord).map(({ object }) => object)]).difference(lost)
+  const { held, missed } = await placeCommit(
+    everywhere,
+    { key, bytes, packs: [], keys: [...keys] },
+    { signal, tierOf, durable: everywhere.durable },
+  )
   if (held.length > 0) {
     rememberedCommits(world.catalog).remember(key, bytes)
     log.append({ entry: { key, agent: agent.id, seq, sites: held, storedAt: world.clock.now() }, commit })

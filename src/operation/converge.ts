@@ -5,7 +5,7 @@ import { timestamp } from "../clock.ts"
 import type { Digest } from "../digest.ts"
 import { BackupError } from "../errors.ts"
 import { isBackup, isControl, isKeyRecord, packNameOf } from "../format/commit.ts"
-import { parsePackKey } from "../format/names.ts"
+import { fitsName, parsePackKey } from "../format/names.ts"
 import { unlistedPackDaysMax } from "../limits.ts"
 import { count } from "../units.ts"
 import { askSites } from "../vault/ask.ts"
@@ -124,7 +124,7 @@ function behindOf(world: AgentWorld, log: OwnLog, dataset: string) {
 async function bring(world: AgentWorld, log: OwnLog, logged: LoggedCommit, lacking: readonly string[]): Promise<void> {
   const { key } = logged.entry
   const bytes = rememberedCommits(world.catalog).recall(key)
-  if (bytes === undefined) return
+  if (bytes === undefined || !fitsName(key, bytes)) return
   const { body } = logged.commit
   const own = isControl(logged.commit) ? logged.commit.body.records.filter(isKeyRecord).map(({ object }) => object) : []
   const keys = [...log.register(logged.entry.seq), ...own]

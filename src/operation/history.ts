@@ -1,6 +1,6 @@
 import { timestamp } from "../clock.ts"
 import { type BackupError, JobError } from "../errors.ts"
-import { type BackupCommit, type Commit, isBackup, isControl, isKeyRecord, type KeyRecord } from "../format/commit.ts"
+import { type BackupCommit, type Commit, isBackup, isControl, isKeyRecord, type KeyRecord, lostKeysOf } from "../format/commit.ts"
 import { count } from "../units.ts"
 import type { LogEntry } from "../vault/log.ts"
 import { approvalsIn, type RecordedApproval, retiredSites, retirementText } from "./approvals.ts"
@@ -19,7 +19,7 @@ export interface History {
   readonly snapshots: readonly Snapshot[]
   /** Every key object registered, by account and epoch: `keys.get("account epoch")`. */
   readonly keys: ReadonlyMap<string, readonly KeyRecord[]>
-  /** Which agent registered a key object, by its name. */
+  /** Which agent registered a key object, by its name; without those it said are lost. */
   readonly registeredBy: ReadonlyMap<string, string>
   /** What two people approved, as far as their signatures hold. */
   readonly approvals: readonly RecordedApproval[]
@@ -38,20 +38,15 @@ export async function readHistory(world: KeeperWorld): Promise<History> {
   for (const { agent, commits, missing, ...log } of await readLogs(world)) {
     refused.push(...log.refused)
     if (missing > 0) gaps.push({ agent, missing })
-    approvals.push(
-      ...approvalsIn(
-        world,
-        commits.filter(({ believed }) => believed),
-      ),
-    )
-    for (const { commit, entry, believed } of commits) {
-      if (isBackup(commit) && believed) snapshots.push({ commit, entry })
-      if (!isControl(commit)) continue
-      for (const record of commit.body.records.filter(isKeyRecord)) {
-        addKey(keys, record)
-        registeredBy.set(record.object, agent)
-      }
+    const believed = commits.filter((commit) => commit.believed)
+    approvals.push(...approvalsIn(world, believed))
+    for (const { commit, entry } of believed) if (isBackup(commit)) snapshots.push({ commit, entry })
+    for (const record of commits.flatMap(({ commit }) => (isControl(commit) ? commit.body.records.filter(isKeyRecord) : []))) {
+      addKey(keys, record)
+      registeredBy.set(record.object, agent)
     }
+    const lost = lostKeysOf(believed.map(({ commit }) => commit))
+    for (const object of lost) if (registeredBy.get(object) === agent) registeredBy.delete(object)
   }
   for (const [site, approval] of retiredSites({ approvals })) {
     if (!world.vault.sites.some(({ name }) => name === site)) continue

@@ -154,13 +154,18 @@ export class Mending {
     const judged = await Promise.all(suspects.map((wound) => this.#judge(object, wound)))
     const wounds = judged.flatMap((wound) => wound ?? [])
     if (wounds.length === 0) return
-    if (this.#options.dryRun) {
+    const { dryRun } = this.#options
+    // Where some site is left that may have it, a dry run takes its listing for it; else it has to be looked for.
+    if (dryRun && wounds.length < this.#world.vault.sites.length) {
       for (const wound of wounds) this.#wouldHeal(object, wound)
       return
     }
     const good = await this.#goodBytesOf(object, wounds)
     if (good === null) return
-    for (const wound of wounds) await this.#heal(object, wound, good)
+    for (const wound of wounds) {
+      if (dryRun) this.#wouldHeal(object, wound)
+      else await this.#heal(object, wound, good)
+    }
     if (good !== object.bytes) release(good)
   }
 
@@ -203,8 +208,10 @@ export class Mending {
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof VaultError)) throw error
-      if (unanswered(error).length === 0) this.lost.set(object.key, error.message)
-      for (const { target } of wounds) this.#leave(object, target, error.message)
+      if (object.mayBeGone === true) return null
+      const isLost = unanswered(error).length === 0
+      if (isLost) this.lost.set(object.key, error.message)
+      for (const { target } of wounds) this.#leave(object, target, isLost ? "no site has good bytes of it" : error.message)
     }
     return null
   }
@@ -244,6 +251,8 @@ export class Mending {
   }
 
   #leave({ key }: Pick<Mendable, "key">, target: Target, detail: string): void {
+    // A pack that many commits list is missed once.
+    if (target.lacking.has(key)) return
     target.lacking.add(key)
     this.remainingCount += 1
     if (this.remaining.length < examplesMax) this.remaining.push({ site: target.name, object: key, detail })

@@ -1,4 +1,4 @@
-import { type Commit, isBackup, isControl, isKeyRecord, packNameOf } from "../format/commit.ts"
+import { type Commit, isBackup, isControl, isKeyRecord, lostKeysOf, packNameOf } from "../format/commit.ts"
 import { packKey, parseKeyObjectKey } from "../format/names.ts"
 import type { AgentLog, ReadCommit } from "./logs.ts"
 import type { RootObject, UpkeepWorld } from "./world.ts"
@@ -10,6 +10,8 @@ export interface OwedObject {
   readonly length?: number
   /** Of a data pack: what its storage class is chosen by. */
   readonly class?: string
+  /** It was said to be lost: it is brought where it is lacking, should it be found, and missed nowhere. */
+  readonly mayBeGone?: boolean
 }
 
 export interface OwedCommit extends OwedObject {
@@ -17,7 +19,7 @@ export interface OwedCommit extends OwedObject {
   readonly seq: number
   /** Data packs and meta packs that must be there before it. */
   readonly packs: readonly OwedObject[]
-  /** Key objects that it registers. */
+  /** Key objects that it registers, but for those that were said to be lost. */
   readonly registers: readonly string[]
   readonly sites: ReadonlySet<string>
   /** Sites that listed it when its log was read. */
@@ -57,23 +59,29 @@ export function owedOf(logs: readonly AgentLog[], world: UpkeepWorld, filled: re
     return new Set([...homes, ...entry.sites])
   }
 
+  const lost = new Map(
+    logs.map(({ agent }) => [agent, lostKeysOf(believed.flatMap(({ commit }) => (commit.body.agent === agent ? [commit] : [])))]),
+  )
+  const keys = new Map<string, OwedObject>()
   const commits = believed.toSorted(byTime).map((read): OwedCommit => {
     const { commit, entry } = read
     const { agent, seq } = entry
     const isState = isBackup(commit) && commit.body.mode === "state"
+    const registered = registeredBy(commit)
+    const gone = lost.get(agent) ?? new Set()
+    for (const object of registered) keys.set(object, gone.has(object) ? { key: object, mayBeGone: true } : { key: object })
     return {
       key: entry.key,
       agent,
       seq,
       packs: packsOf(commit),
-      registers: registersOf(commit),
+      registers: registered.filter((object) => !gone.has(object)),
       sites: sitesOf(read),
       listedAt: new Set(entry.sites),
       isState,
     }
   })
-  const keys = [...new Set(commits.flatMap(({ registers }) => registers))].map((key) => ({ key }))
-  return { roots: world.rootObjects, keys, commits, elsewhere: [...elsewhere].toSorted() }
+  return { roots: world.rootObjects, keys: [...keys.values()], commits, elsewhere: [...elsewhere].toSorted() }
 }
 
 function holdingOf(commits: readonly ReadCommit[]): Map<string, Set<string>> {
@@ -100,7 +108,7 @@ function packsOf({ body }: Commit): OwedObject[] {
 }
 
 // An agent writes into its register what it likes: only what is a key object's name is one.
-function registersOf(commit: Commit): string[] {
+function registeredBy(commit: Commit): string[] {
   if (!isControl(commit)) return []
   return commit.body.records.filter(isKeyRecord).flatMap(({ object }) => (parseKeyObjectKey(object) === null ? [] : [object]))
 }

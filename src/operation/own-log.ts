@@ -1,10 +1,10 @@
 import { highestRemembered, rememberedCommits, rememberedKeys } from "../catalog/commits.ts"
 import type { Digest } from "../digest.ts"
 import { JobError } from "../errors.ts"
-import { isControl, isKeyRecord } from "../format/commit.ts"
+import { isControl, isKeyRecord, lostKeysOf } from "../format/commit.ts"
 import { logPrefix } from "../format/names.ts"
 import { agentKeys } from "../format/trust.ts"
-import { beginPatienceMs, firstAnswerMs } from "../limits.ts"
+import { beginPatienceMs } from "../limits.ts"
 import { count } from "../units.ts"
 import { askSites } from "../vault/ask.ts"
 import { headsOf, highestSeq, type LogEntry, type LoggedCommit, type LogListing, listLog, readLog, unionOf } from "../vault/log.ts"
@@ -58,7 +58,7 @@ export class OwnLog {
     const { answers, failures } = await askSites(
       everywhere.sites.filter(({ name }) => late.has(name)),
       async ({ name }) => (await late.get(name)) ?? [],
-      { signal, enough: () => true, patienceMs: (site) => everywhere.health.firstAnswerLeftMs(site, firstAnswerMs) },
+      { signal, enough: () => true, patienceMs: (site, waitedMs) => (waitedMs > 0 ? 0 : everywhere.health.patienceMs(site)) },
     )
     for (const { site, message } of failures) this.#world.tell({ type: "site-missed", site, message })
     await this.#add(unionOf(agent.id, answers))
@@ -132,7 +132,7 @@ export class OwnLog {
     if (entry !== undefined) this.#entries.set(key, { ...entry, sites: [...new Set([...entry.sites, ...sites])] })
   }
 
-  /** Names of all key objects this agent has registered. */
+  /** Names of all key objects this agent has registered, but for those that it said are lost. */
   registeredKeys(): string[] {
     return [...new Set(this.#registers().flatMap(({ objects }) => objects))]
   }
@@ -146,9 +146,12 @@ export class OwnLog {
     return [...new Set([...before.flatMap(({ objects }) => objects), ...before.map(({ key }) => key)])]
   }
 
+  // What was said to be lost is needed no more, by earlier commits either.
   #registers(): { readonly seq: number; readonly key: string; readonly objects: string[] }[] {
+    const lost = lostKeysOf(this.#commits.map(({ commit }) => commit))
     return this.#commits.flatMap(({ entry, commit }) => {
-      const objects = isControl(commit) ? commit.body.records.filter(isKeyRecord).map(({ object }) => object) : []
+      const records = isControl(commit) ? commit.body.records.filter(isKeyRecord) : []
+      const objects = records.map(({ object }) => object).filter((object) => !lost.has(object))
       return objects.length === 0 ? [] : [{ seq: entry.seq, key: entry.key, objects }]
     })
   }

@@ -18,7 +18,7 @@ function examineBucket(check: string, posture: BucketPosture, settings: BucketSe
   const wrongs = [
     ...wrongLock(posture, settings, role),
     ...wrongVersioning(posture, settings),
-    ...wrongAccess(posture),
+    ...(settings.endpoint === undefined ? openAccess(posture) : []),
     ...wrongRules(posture, role),
     ...(role === "keys" ? keptKeys(posture) : []),
   ].map(({ text, hint }) => wrong(check, `${posture.bucket}: ${text}`, hint))
@@ -62,7 +62,7 @@ function wrongVersioning({ versioning }: BucketPosture, { kind }: BucketSettings
   return [{ text: "versioning is off: an overwrite loses the good bytes, and rotten ones cannot be put aside", hint: "turn versioning on" }]
 }
 
-function wrongAccess({ publicAccessBlocked }: BucketPosture): Complaint[] {
+function openAccess({ publicAccessBlocked }: BucketPosture): Complaint[] {
   if (knownOr(publicAccessBlocked, true)) return []
   return [{ text: "public access is not blocked", hint: "block it: nothing here is for anybody without credentials" }]
 }
@@ -102,6 +102,8 @@ function keptKeys({ softDeleteDays, replicatedTo }: BucketPosture): Complaint[] 
 function notesOf(posture: BucketPosture, settings: BucketSettings, role: Role): Complaint[] {
   const { lock, region, encryption } = posture
   const unknown = unknownOf(posture)
+  // Many a store of another kind has nothing to block it with, and is closed all the same.
+  const open = settings.endpoint === undefined ? [] : openAccess(posture)
   const set = knownOr(lock, undefined)
   const there = knownOr(region, undefined)
   const kms = knownOr(encryption, null)
@@ -126,6 +128,7 @@ function notesOf(posture: BucketPosture, settings: BucketSettings, role: Role): 
     ...(kms !== null && /kms|projects\//i.test(kms)
       ? [{ text: `encrypted with ${kms}: agents and restorers need the right to use that key too` }]
       : []),
+    ...open,
     ...(unknown.length > 0 ? [{ text: `not known: ${unknown.join("; ")}` }] : []),
   ]
 }

@@ -2,14 +2,15 @@ import { rememberedCommits } from "../catalog/commits.ts"
 import { timestamp } from "../clock.ts"
 import { VaultError } from "../errors.ts"
 import { fitsName } from "../format/names.ts"
-import { upkeepPatienceMs, upkeepPortionMax } from "../limits.ts"
+import { upkeepPortionMax } from "../limits.ts"
 import type { RepairOutcome, RepairReport } from "../report/repair.ts"
 import { count } from "../units.ts"
-import { siteNamed } from "../vault/vault.ts"
-import { type AgentLog, readLogs } from "./logs.ts"
+import { sitesChosen } from "../vault/vault.ts"
+import type { AgentLog } from "./logs.ts"
 import { Mending } from "./mend.ts"
 import { type OwedCommit, owedOf, type Portion, portionsOf } from "./owed.ts"
 import { reviveCommits } from "./revive.ts"
+import { beginRounds } from "./upkeep.ts"
 import type { UpkeepWorld } from "./world.ts"
 
 export interface RepairRequest {
@@ -30,19 +31,19 @@ export interface RepairRequest {
 export async function repair(request: RepairRequest, outer: UpkeepWorld): Promise<RepairReport> {
   const started = outer.clock.now()
   const warnings: string[] = []
-  const world: UpkeepWorld = {
+  const told: UpkeepWorld = {
     ...outer,
     tell(event) {
       if (event.type === "warning") warnings.push(event.message)
       outer.tell(event)
     },
   }
-  const targets = request.sites?.map((name) => siteNamed(world.vault, name)) ?? world.vault.sites
-  const mending = new Mending(world, { ...request, targets })
-  const { entries, shadowed, unseen } = await reviveCommits(world)
+  const named = sitesChosen(outer.vault, request.sites)
+  const { entries, shadowed, unseen } = await reviveCommits(told)
+  const { world, logs } = await beginRounds(told, entries)
+  const mending = new Mending(world, { ...request, targets: world.vault.sites.filter((site) => named.includes(site)) })
   for (const { site, key } of shadowed) mending.suspect(site, key)
-  const logs = await readLogs(world, { unlisted: entries, patienceMs: upkeepPatienceMs })
-  judgeLogs(logs, mending, { world, unseen })
+  judgeLogs(logs, mending, { world, unseen: unseen.filter((name) => world.vault.sites.some((site) => site.name === name)) })
   const owed = owedOf(logs, world, request.sites ?? [])
 
   await mending.mend(owed.roots)
@@ -111,7 +112,8 @@ function isReady(site: string, commit: OwedCommit, mending: Mending, registers: 
   const register = registers.lackingAt(site, commit.agent)
   if (lacking.length === 0 && register === undefined) return true
   const why = lacking.length > 0 ? `${count(lacking.length, "object")} that it needs` : `${register ?? ""}, which it needs,`
-  mending.postpone(site, commit.key, `${why} could not be brought there`)
+  // Where it is listed already, it is those that are missed.
+  if (!commit.listedAt.has(site)) mending.postpone(site, commit.key, `${why} could not be brought there`)
   return false
 }
 

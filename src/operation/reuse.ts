@@ -3,7 +3,7 @@ import type { Items, RecordedPack } from "../catalog/items.ts"
 import type { Digest } from "../digest.ts"
 import { JobError } from "../errors.ts"
 import { packKey } from "../format/names.ts"
-import { beginPatienceMs, readPatienceMs, unlistedPackDaysMax } from "../limits.ts"
+import { beginPatienceMs, unlistedPackDaysMax } from "../limits.ts"
 import { count } from "../units.ts"
 import { askSites } from "../vault/ask.ts"
 import { heldAt } from "../vault/presence.ts"
@@ -108,7 +108,7 @@ async function findPacks({ vault, everywhere, signal, tell, trust }: AgentWorld,
     {
       signal,
       enough: (answered) => isDurable(answered, vault),
-      patienceMs: (site) => (vault.health.hasAnswered(site) ? readPatienceMs : beginPatienceMs),
+      patienceMs: (site, waitedMs) => (vault.health.hasAnswered(site) ? vault.health.patienceMs(site) : beginPatienceMs - waitedMs),
     },
   )
   for (const { site, message } of failures) tell({ type: "site-missed", site, message })

@@ -1,10 +1,11 @@
 import { rememberedCommits } from "../catalog/commits.ts"
 import { BackupError, SiteError } from "../errors.ts"
 import { decodeCommit } from "../format/commit.ts"
-import { fitsName, logPrefix, parseCommitKey } from "../format/names.ts"
+import { logPrefix, parseCommitKey } from "../format/names.ts"
 import { agentKeys } from "../format/trust.ts"
 import { commitBytesMax } from "../limits.ts"
 import type { ObjectVersion, Versions } from "../site/site.ts"
+import { readVersion } from "../vault/heal.ts"
 import type { LogEntry } from "../vault/log.ts"
 import { agentsOf } from "./logs.ts"
 import type { UpkeepWorld } from "./world.ts"
@@ -70,8 +71,8 @@ async function entryOf(
   const memory = rememberedCommits(world.catalog)
   const entry = { key, agent, seq: name.seq, sites: [], storedAt }
   if (memory.recall(key) !== undefined) return entry
-  const bytes = await versions.get(key, version, { signal: world.signal })
-  if (!fitsName(key, bytes)) return null
+  const bytes = await readVersion(versions, key, version, { signal: world.signal })
+  if (bytes === null) return null
   try {
     decodeCommit(bytes, (id) => agentKeys(world.trust, id))
   } catch (error) {

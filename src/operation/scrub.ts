@@ -1,16 +1,17 @@
 import { scrubsOf } from "../catalog/scrubs.ts"
 import { timestamp } from "../clock.ts"
 import { VaultError } from "../errors.ts"
-import { inFlightBytesMax, packBytesMax, upkeepPatienceMs, upkeepPortionMax } from "../limits.ts"
+import { inFlightBytesMax, packBytesMax, upkeepPortionMax } from "../limits.ts"
 import type { ScrubReport } from "../report/scrub.ts"
 import type { Rung, RungReport } from "../report/verify.ts"
 import { count } from "../units.ts"
-import { isDurable } from "../vault/vault.ts"
+import { isDurable, sitesChosen } from "../vault/vault.ts"
 import { Ladder } from "./ladder.ts"
-import { type AgentLog, readLogs } from "./logs.ts"
+import type { AgentLog } from "./logs.ts"
 import { type OwedObject, owedOf, portionsOf } from "./owed.ts"
 import type { Reading } from "./rolling.ts"
 import { SiteLook } from "./site-look.ts"
+import { beginRounds } from "./upkeep.ts"
 import type { UpkeepWorld } from "./world.ts"
 
 export interface ScrubRequest {
@@ -29,19 +30,20 @@ const scrubbed = ["present", "checksummed", "hashed"] as const satisfies readonl
 export async function scrub(request: ScrubRequest, outer: UpkeepWorld): Promise<ScrubReport> {
   const started = outer.clock.now()
   const warnings: string[] = []
-  const world: UpkeepWorld = {
+  const told: UpkeepWorld = {
     ...outer,
     tell(event) {
       if (event.type === "warning" || event.type === "failover") warnings.push(event.message)
       outer.tell(event)
     },
   }
-  const logs = await readLogs(world, { patienceMs: upkeepPatienceMs })
+  const named = sitesChosen(outer.vault, request.sites)
+  const { world, logs } = await beginRounds(told)
+  const chosen = world.vault.sites.filter((site) => named.includes(site))
   const ladder = new Ladder()
   judgeLogs(logs, ladder, world)
-  const chosen = world.vault.sites.filter(({ name }) => request.sites?.includes(name) ?? true)
   const before = new Map(scrubsOf(world.catalog).map((scrub) => [scrub.site, scrub]))
-  const readers = Math.max(1, Math.floor(inFlightBytesMax / packBytesMax / chosen.length))
+  const readers = Math.max(1, Math.floor(inFlightBytesMax / packBytesMax / Math.max(1, chosen.length)))
   const looks = chosen.map((site) => {
     return new SiteLook(site, { world, ladder, started, readers, reading: request.reading, before: before.get(site.name) })
   })
@@ -95,7 +97,8 @@ async function lookAtAll(looks: readonly SiteLook[], owed: ReturnType<typeof owe
     tellProgress(looks, world)
   }
   await lookAt(owed.roots.map(({ key, bytes }) => ({ key, length: bytes.length })))
-  for (let start = 0; start < owed.keys.length; start += upkeepPortionMax) await lookAt(owed.keys.slice(start, start + upkeepPortionMax))
+  const keys = owed.keys.filter(({ mayBeGone }) => mayBeGone !== true)
+  for (let start = 0; start < keys.length; start += upkeepPortionMax) await lookAt(keys.slice(start, start + upkeepPortionMax))
   for (const { packs, commits } of portionsOf(owed.commits, upkeepPortionMax)) await lookAt([...packs, ...commits])
   return short
 }

@@ -7,7 +7,7 @@ import { visible } from "./visible.ts"
 
 /** How far the proof went, rung by rung, and what was found. */
 export function verifyText(report: VerifyReport, { paint }: { readonly paint: Paint }): string[] {
-  const { dataset, outcome, proven, findingCount, findings, sites, warnings } = report
+  const { dataset, outcome, proven, findingCount, sites, warnings } = report
   const word = outcome === "ok" ? (proven ?? "nothing proven") : count(findingCount, "finding")
   const mark: Mark = outcome === "findings" ? "bad" : proven === null ? "attention" : "good"
   const unreadable = sites.flatMap(({ name, unreadable }) =>
@@ -16,17 +16,21 @@ export function verifyText(report: VerifyReport, { paint }: { readonly paint: Pa
   return [
     `${paint.status(mark, word)}  ${dataset}: ${scopeOf(report)}`,
     ...rungTable(report.rungs, paint).map((line) => `   ${line}`),
-    ...detailRows([
-      ...findings.slice(0, shownMax).map(({ rung, site, object, detail }) => {
-        return [rung, `${site === undefined ? "" : `${site}: `}${visible(object)}: ${visible(detail)}`] as const
-      }),
-      ...(findingCount > shownMax ? [["", `and ${count(findingCount - shownMax, "more finding")}; --json lists up to 200`] as const] : []),
-      ...[...unreadable, ...warnings.map(visible)].map((warning) => ["warning", warning] as const),
-    ]),
+    ...detailRows([...findingRows(report), ...[...unreadable, ...warnings.map(visible)].map((warning) => ["warning", warning] as const)]),
   ]
 }
 
 const shownMax = 20
+
+/** The first findings, each with its rung, and how many more there are. */
+export function findingRows({ findings, findingCount }: Pick<VerifyReport, "findings" | "findingCount">): (readonly [string, string])[] {
+  return [
+    ...findings.slice(0, shownMax).map(({ rung, site, object, detail }) => {
+      return [rung, `${site === undefined ? "" : `${site}: `}${visible(object)}: ${visible(detail)}`] as const
+    }),
+    ...(findingCount > shownMax ? [["", `and ${count(findingCount - shownMax, "more finding")}; --json lists up to 200`] as const] : []),
+  ]
+}
 
 function scopeOf({ files, packs, bytes, snapshots, seconds }: VerifyReport): string {
   const parts = files > 0 ? [count(files, "file")] : []
@@ -41,7 +45,7 @@ const results: Readonly<Record<RungReport["result"], readonly [Mark, string]>> =
   "not-checked": ["none", "not checked"],
 }
 
-function rungTable(rungs: readonly RungReport[], paint: Paint): string[] {
+export function rungTable(rungs: readonly RungReport[], paint: Paint): string[] {
   const rows = rungs.map(({ rung, result, detail }) => {
     const [mark, word] = results[result]
     return [rung, paint.status(mark, word), visible(detail)]

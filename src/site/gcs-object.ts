@@ -87,6 +87,11 @@ export function isObjectLocked(metadata: unknown): boolean {
   return z.object({ retention: z.object({ mode: z.literal("Locked") }) }).safeParse(metadata).success
 }
 
+/** Whether the object has a retention of its own that can be shortened. */
+export function isObjectUnlocked(metadata: unknown): boolean {
+  return z.object({ retention: z.object({ mode: z.literal("Unlocked") }) }).safeParse(metadata).success
+}
+
 /** Whether nobody can shorten the retention of the bucket's objects. */
 export function isBucketLocked(metadata: unknown): boolean {
   return z.object({ retentionPolicy: z.object({ isLocked: z.literal(true) }) }).safeParse(metadata).success

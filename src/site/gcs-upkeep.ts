@@ -1,5 +1,5 @@
 import { SiteError } from "../errors.ts"
-import { infoOf, isObjectLocked, metagenerationOf } from "./gcs-object.ts"
+import { infoOf, isObjectLocked, isObjectUnlocked, metagenerationOf } from "./gcs-object.ts"
 import { checkKey, isSegment } from "./rules.ts"
 import type { ByteRange, GetOptions, ObjectInfo, ObjectLock, ObjectVersion, Versions } from "./site.ts"
 
@@ -20,6 +20,8 @@ export interface Retention {
   readonly until: Date
   /** The object's state that this was decided on. */
   readonly metageneration: string
+  /** What could be undone until now becomes what cannot: a right of its own, which whoever has it could shorten retentions with. */
+  readonly overrides: boolean
 }
 
 export function gcsVersions(calls: GcsCalls): Versions {
@@ -71,7 +73,8 @@ export function gcsLock(calls: GcsCalls, lock: "governance" | "compliance"): Obj
       const mode = locked || lock === "compliance" ? "Locked" : "Unlocked"
       const later = lockedUntil !== undefined && lockedUntil > until ? lockedUntil : until
       const metageneration = metagenerationOf(name, key, found)
-      const after = await calls.retain(key, options?.signal, version, { mode, until: later, metageneration })
+      const overrides = mode === "Locked" && isObjectUnlocked(found)
+      const after = await calls.retain(key, options?.signal, version, { mode, until: later, metageneration, overrides })
       const ends = infoOf(name, key, after).lockedUntil
       if (ends === undefined || ends < until) throw new SiteError(name, "site/unsupported", `${what}: the server took it, and forgot it`)
       return ends

@@ -327,10 +327,10 @@ class GcsSite implements Site, GcsCalls {
   }
 
   async retain(key: string, signal: AbortSignal | undefined, generation: string, retention: Retention): Promise<FileMetadata> {
-    const { mode, until, metageneration } = retention
+    const { mode, until, metageneration, overrides } = retention
     const given = { retention: { mode, retainUntilTime: until.toISOString() } }
-    // The override is for locking what was not; whoever decided has seen that nothing shrinks, in the state that must still be.
-    const conditions = { overrideUnlockedRetention: true, ifMetagenerationMatch: metageneration }
+    // Whoever decided has seen that nothing shrinks, in the state that must still be.
+    const conditions = { ifMetagenerationMatch: metageneration, ...(overrides && { overrideUnlockedRetention: true }) }
     const what = `lock ${key}`
     try {
       const [metadata] = await this.#call(what, signal, () => this.#file(key, generation).setMetadata(given, conditions))

@@ -1,3 +1,4 @@
+import { STATUS_CODES } from "node:http"
 import { z } from "zod"
 import { BackupError, errnoOf, reasonOf, SiteError, type SiteErrorCode } from "../errors.ts"
 import { retryAfterMsOf, saysDamaged } from "./answer.ts"
@@ -108,7 +109,9 @@ export function s3ErrorOf(site: string, what: string, error: unknown): unknown {
   if (saysDamaged(status, said)) return fail("site/unavailable", said)
   if (status !== undefined && status >= 300) {
     const code = codeOf(status)
-    return fail(code, `${String(status)} ${said}`, hintOf(code, name))
+    // The answer to a HEAD has no body that could say more.
+    const why = /^Unknown/.test(name) ? (STATUS_CODES[status] ?? said) : said
+    return fail(code, `${String(status)} ${why}`, hintOf(code, name))
   }
   if (errno !== undefined && deniedByTls.test(errno))
     return fail("site/denied", said, "let `ca` name the authority's certificate, if it is a private one")

@@ -84,13 +84,10 @@ function defaultLockOf({ Mode, Days, Years = 0 }: z.infer<typeof retentionSchema
 }
 
 const flag = z.boolean().default(false)
+// These two keep everybody out, whatever is set; the other two refuse to have it set, by which radosgw 16 means every upload.
 const publicAccessSchema = z
-  .object({
-    PublicAccessBlockConfiguration: z.object({
-      ...{ BlockPublicAcls: flag, IgnorePublicAcls: flag, BlockPublicPolicy: flag, RestrictPublicBuckets: flag },
-    }),
-  })
-  .transform(({ PublicAccessBlockConfiguration }) => Object.values(PublicAccessBlockConfiguration).every((blocked) => blocked))
+  .object({ PublicAccessBlockConfiguration: z.object({ IgnorePublicAcls: flag, RestrictPublicBuckets: flag }) })
+  .transform(({ PublicAccessBlockConfiguration: { IgnorePublicAcls, RestrictPublicBuckets } }) => IgnorePublicAcls && RestrictPublicBuckets)
 
 const encryptionSchema = z
   .object({

@@ -39,7 +39,13 @@ const place = {
     .optional()
     .describe("what reading a GiB out of it costs, for restores to choose by; absent: by the provider's list, where this release knows it"),
   bandwidth: z
-    .union([rate, z.strictObject({ up: rate.optional(), down: rate.optional() })])
+    .union([
+      rate,
+      z.strictObject({
+        up: rate.optional().describe("what is sent to the site; absent: as much as the line carries"),
+        down: rate.optional().describe("what is read from the site; absent: as much as the line carries"),
+      }),
+    ])
     .optional()
     .describe("bytes per second on average, such as 20 MiB/s, both ways or {up, down}; absent: as many as the line carries"),
 }

@@ -5,8 +5,8 @@ export interface AskOptions {
   readonly signal: AbortSignal
   /** Whether what those named answered is enough to go on with. Absent: all are waited for. */
   readonly enough?: ((answered: readonly string[]) => boolean) | undefined
-  /** How much longer a site is waited for once there is enough, in milliseconds. */
-  readonly patienceMs?: ((site: string) => number) | undefined
+  /** How much longer a site is waited for once there is enough, in milliseconds; asked again when that is over, with how long it was. */
+  readonly patienceMs?: ((site: string, waitedMs: number) => number) | undefined
   /** What becomes of a call that is waited for no longer: it is ended (the default), or goes on. */
   readonly late?: "end" | "go on" | undefined
 }
@@ -33,11 +33,15 @@ export async function askSites<T>(
   signal.throwIfAborted()
   const answered = new Set<string>()
   const waits = sites.map((site) => new Wait(site, ask, signal))
+  function limitOthers(): void {
+    if (enough([...answered])) for (const wait of waits) wait.limit(patienceMs, late)
+  }
+  limitOthers()
   const outcomes = await Promise.all(
     waits.map(async (wait) => {
       const outcome = await wait.outcome
       if ("answer" in outcome) answered.add(wait.site)
-      if (enough([...answered])) for (const other of waits) other.limit(patienceMs(other.site), late)
+      limitOthers()
       return { ...outcome, wait }
     }),
   )
@@ -77,9 +81,15 @@ class Wait<T> {
   }
 
   /** From now on the site is waited for so long, if it is not already. */
-  limit(ms: number, late: "end" | "go on"): void {
-    if (this.#settled || this.#timer !== null) return
-    this.#timer = setTimeout(() => this.#giveUp(late), ms)
+  limit(patienceMs: (site: string, waitedMs: number) => number, late: "end" | "go on"): void {
+    if (!this.#settled && this.#timer === null) this.#waitOn(patienceMs, late, 0)
+  }
+
+  #waitOn(patienceMs: (site: string, waitedMs: number) => number, late: "end" | "go on", waitedMs: number): void {
+    const ms = patienceMs(this.site, waitedMs)
+    // At least a turn of the event loop: an answer may be there already.
+    if (ms <= 0 && waitedMs > 0) this.#giveUp(late)
+    else this.#timer = setTimeout(() => this.#waitOn(patienceMs, late, waitedMs + Math.max(1, ms)), Math.max(0, ms))
   }
 
   #giveUp(late: "end" | "go on"): void {

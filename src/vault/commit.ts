@@ -1,7 +1,7 @@
 import { sha256 } from "../digest.ts"
 import { SiteError, VaultError } from "../errors.ts"
 import { type PackName, packKey } from "../format/names.ts"
-import { firstAnswerMs, laggardPatienceMs } from "../limits.ts"
+import { beginPatienceMs, laggardPatienceMs } from "../limits.ts"
 import { askSites } from "./ask.ts"
 import { copyTo } from "./copy.ts"
 import { type Failover, fetch } from "./fetch.ts"
@@ -55,7 +55,9 @@ export async function placeCommit(vault: Vault, commit: CommitWithNeeds, options
     {
       signal: options.signal,
       enough: durable && ((held) => isDurable(held, { sites, durable })),
-      patienceMs: (site) => (health.hasAnswered(site) ? laggardPatienceMs : health.firstAnswerLeftMs(site, firstAnswerMs)),
+      // As long as it goes on answering: what it lacks is being copied to it. One that never has is for later.
+      patienceMs: (site, waitedMs) =>
+        health.hasAnswered(site) ? Math.min(health.patienceMs(site), laggardPatienceMs - waitedMs) : beginPatienceMs - waitedMs,
     },
   )
   return { held: [...answers.keys()], missed: failures }

@@ -8,20 +8,15 @@ export function guarded(site: VaultSite, health: SiteHealth): VaultSite {
   return {
     ...site,
     opened: openedAround(site.opened, {
-      call: (what, options, call) => health.guard(name, what, () => call(options?.signal)),
-      list: (what, options, list) => guardedList(health, name, { what, items: () => list(options ?? {}) }),
+      call: (_what, options, call) => health.guard(name, () => call(options?.signal)),
+      list: (_what, options, list) => guardedList(health, name, () => list(options ?? {})),
     }),
   }
 }
 
-interface GuardedList<T> {
-  readonly what: string
-  items(): AsyncIterable<T>
-}
-
-async function* guardedList<T>(health: SiteHealth, name: string, { what, items }: GuardedList<T>): AsyncGenerator<T> {
+async function* guardedList<T>(health: SiteHealth, name: string, items: () => AsyncIterable<T>): AsyncGenerator<T> {
   const iterator = items()[Symbol.asyncIterator]()
-  let next = await health.guard(name, what, () => iterator.next())
+  let next = await health.guard(name, () => iterator.next())
   try {
     while (next.done !== true) {
       yield next.value

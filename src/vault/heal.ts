@@ -2,6 +2,7 @@ import { SiteError, VaultError } from "../errors.ts"
 import { fitsName } from "../format/names.ts"
 import { packBytesMax } from "../limits.ts"
 import { release } from "../memory.ts"
+import type { CallOptions, Versions } from "../site/site.ts"
 import { type Failover, unanswered } from "./fetch.ts"
 import { fetchNamed } from "./named.ts"
 import type { Vault, VaultSite } from "./vault.ts"
@@ -87,8 +88,8 @@ async function findOlder({ sites }: Vault, key: string, { signal }: FindOptions)
         // The key itself comes first of all that begin with it.
         if (found !== key) break
         if (latest || deleteMarker || size > packBytesMax) continue
-        const bytes = await versions.get(key, version, { signal })
-        if (fitsName(key, bytes)) return { found: { bytes, from: name, version }, failed }
+        const bytes = await readVersion(versions, key, version, { signal })
+        if (bytes !== null) return { found: { bytes, from: name, version }, failed }
       }
     } catch (error) {
       signal.throwIfAborted()
@@ -97,6 +98,17 @@ async function findOlder({ sites }: Vault, key: string, { signal }: FindOptions)
     }
   }
   return { found: null, failed }
+}
+
+/** The bytes of one version; null where they are not what the key names. What is wrong with one version says nothing of those before it. */
+export async function readVersion(versions: Versions, key: string, version: string, options: CallOptions): Promise<Uint8Array | null> {
+  try {
+    const bytes = await versions.get(key, version, options)
+    return fitsName(key, bytes) ? bytes : null
+  } catch (error) {
+    if (error instanceof SiteError && (error.code === "site/corrupt" || error.code === "site/not-found")) return null
+    throw error
+  }
 }
 
 export interface BringOptions {

@@ -1,6 +1,14 @@
 import type { Clock } from "../clock.ts"
 import { SiteError } from "../errors.ts"
-import { circuitFailuresMax, circuitRestMaxMs, circuitRestMs, circuitTrialCalls, siteFailureMemoryMs } from "../limits.ts"
+import {
+  circuitFailuresMax,
+  circuitRestMaxMs,
+  circuitRestMs,
+  circuitTrialCalls,
+  firstAnswerMs,
+  silenceMs,
+  siteFailureMemoryMs,
+} from "../limits.ts"
 import { formatDuration } from "../units.ts"
 
 /** How a site has answered lately, as it can be kept from one process to the next. */
@@ -31,8 +39,8 @@ interface Circuit {
   probe: Promise<boolean> | null
   /** When this process first asked the site; null before. */
   askedAt: Date | null
-  /** Whether it has answered this process. */
-  answered: boolean
+  /** When it last answered this process; null before. */
+  answeredAt: Date | null
 }
 
 /**
@@ -44,10 +52,15 @@ export class SiteHealth {
   readonly #clock: Clock
   readonly #circuits = new Map<string, Circuit>()
 
+  /**
+   * A site that is remembered to have failed is tried by the first call of a new process, whatever is left of its rest: someone may have
+   * mended it just now. But nobody waits for it.
+   */
   constructor(clock: Clock, remembered: readonly SiteCondition[] = []) {
     this.#clock = clock
-    for (const { site, ...condition } of remembered) {
-      Object.assign(this.#circuit(site), condition, { failedAt: condition.failingSince, trial: circuitTrialCalls })
+    for (const { site, restUntil, ...condition } of remembered) {
+      if (restUntil === null) continue
+      Object.assign(this.#circuit(site), condition, { failedAt: restUntil, restUntil: new Date(0), trial: circuitTrialCalls })
     }
   }
 
@@ -70,7 +83,7 @@ export class SiteHealth {
   /** The site gave an answer, were it only that it has no such object. */
   succeeded(site: string): void {
     const circuit = this.#circuit(site)
-    circuit.answered = true
+    circuit.answeredAt = this.#clock.now()
     circuit.failures = 0
     circuit.failingSince = null
     circuit.failedAt = null
@@ -82,15 +95,20 @@ export class SiteHealth {
 
   /** Whether the site has answered anything since this process began. */
   hasAnswered(site: string): boolean {
-    return this.#circuits.get(site)?.answered ?? false
+    return (this.#circuits.get(site)?.answeredAt ?? null) !== null
   }
 
-  /** How long a site that has not answered once may still take for its first answer, of `allMs` since it was first asked. */
-  firstAnswerLeftMs(site: string, allMs: number): number {
-    const askedAt = this.#circuits.get(site)?.askedAt ?? null
-    if (askedAt === null) return allMs
-    const passed = this.#clock.now().getTime() - askedAt.getTime()
-    return Math.min(allMs, Math.max(0, allMs - passed))
+  /**
+   * How long an answer of a site is still worth waiting for, in milliseconds: none at all where it fails; less where it has not answered once
+   * than where it does and is slow.
+   */
+  patienceMs(site: string): number {
+    const { askedAt = null, answeredAt = null, failures = 0 } = this.#circuits.get(site) ?? {}
+    if (failures > 0) return 0
+    const heard = answeredAt ?? askedAt
+    const allMs = answeredAt === null ? firstAnswerMs : silenceMs
+    if (heard === null) return allMs
+    return Math.min(allMs, Math.max(0, allMs - (this.#clock.now().getTime() - heard.getTime())))
   }
 
   /** Whether the site failed lately. A clock that was set back counts as lately. */
@@ -121,15 +139,15 @@ export class SiteHealth {
   }
 
   /** Makes one call, unless the site is being left alone; what becomes of it is remembered. */
-  async guard<T>(site: string, what: string, call: () => Promise<T>): Promise<T> {
+  async guard<T>(site: string, call: () => Promise<T>): Promise<T> {
     const circuit = this.#circuit(site)
     circuit.askedAt ??= this.#clock.now()
-    if (this.#rests(circuit)) throw this.#refusal(circuit, site, what)
+    if (this.#rests(circuit)) throw this.#refusal(circuit, site)
     if (circuit.restUntil === null) return await this.#observed(site, call)
     if (circuit.probe === null) return await this.#probe(circuit, site, call)
     // Another call is trying the site, and one try is enough.
     if (await circuit.probe) return await this.#observed(site, call)
-    throw this.#refusal(circuit, site, what)
+    throw this.#refusal(circuit, site)
   }
 
   async #probe<T>(circuit: Circuit, site: string, call: () => Promise<T>): Promise<T> {
@@ -143,9 +161,9 @@ export class SiteHealth {
     }
   }
 
-  #refusal({ restUntil, reason }: Circuit, site: string, what: string): SiteError {
+  #refusal({ restUntil, reason }: Circuit, site: string): SiteError {
     const left = formatDuration(Math.max(0, (restUntil?.getTime() ?? 0) - this.#clock.now().getTime()))
-    return new SiteError(site, "site/unavailable", `${what}: left alone for ${left}, since it failed: ${reason}`)
+    return new SiteError(site, "site/unavailable", `${reason}; left alone for ${left}`)
   }
 
   async #observed<T>(site: string, call: () => Promise<T>): Promise<T> {
@@ -171,7 +189,7 @@ export class SiteHealth {
     if (known !== undefined) return known
     const fresh: Circuit = {
       ...{ failures: 0, failingSince: null, failedAt: null, reason: "" },
-      ...{ restUntil: null, restMs: 0, trial: 0, probe: null, askedAt: null, answered: false },
+      ...{ restUntil: null, restMs: 0, trial: 0, probe: null, askedAt: null, answeredAt: null },
     }
     this.#circuits.set(site, fresh)
     return fresh

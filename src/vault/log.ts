@@ -1,7 +1,7 @@
 import type { Digest } from "../digest.ts"
 import { BackupError, FormatError, type SiteError } from "../errors.ts"
-import { type Commit, decodeCommit } from "../format/commit.ts"
-import { logPrefix, parseCommitKey } from "../format/names.ts"
+import { type Commit, decodeCommit, isKeyOf } from "../format/commit.ts"
+import { fitsName, logPrefix, parseCommitKey } from "../format/names.ts"
 import { readPatienceMs } from "../limits.ts"
 import type { ObjectInfo, Site } from "../site/site.ts"
 import { askSites } from "./ask.ts"
@@ -44,7 +44,7 @@ export async function listLog(vault: Vault, agent: string, { signal, patienceMs 
   const { answers, failures, late } = await askSites(vault.sites, ({ opened }, given) => commitsAt(opened.site, agent, given), {
     signal,
     enough: (answered) => isDurable(answered, vault),
-    patienceMs: () => patienceMs,
+    patienceMs: (_site, waitedMs) => patienceMs - waitedMs,
     late: "go on",
   })
   return { entries: unionOf(agent, answers), unreadable: failures, late }
@@ -72,10 +72,12 @@ export function unionOf(agent: string, listed: ReadonlyMap<string, readonly Obje
   return [...found.values()].toSorted((a, b) => a.seq - b.seq || (a.key < b.key ? -1 : 1))
 }
 
-/** A memory of commits that were read before; its content is checked again each time, so it saves only the way to the site. */
+/** A memory of commits that were read before. What it recalls may have been changed meanwhile, and is checked again. */
 export interface CommitMemory {
   recall(key: string): Uint8Array | undefined
   remember(key: string, bytes: Uint8Array): void
+  /** Commits that this process has checked, by key: with the bytes that their names tell, they are the same for ever. */
+  readonly checked: Map<string, Commit>
 }
 
 export interface LogReading {
@@ -96,16 +98,22 @@ export interface ReadLogOptions extends LogOptions {
   readonly memory: CommitMemory
 }
 
-/** Reads the commits of a listing, each from any site that has good bytes of it. */
+/**
+ * Reads the commits of a listing, each from any site that has good bytes of it. What comes from a site has its signature checked. So has
+ * what is remembered, unless a checked commit of the same agent names it by its hash: of a log that was read before, that leaves the last.
+ */
 export async function readLog(vault: Vault, entries: readonly LogEntry[], options: ReadLogOptions): Promise<LogReading> {
   const commits: LoggedCommit[] = []
   const refused: { key: string; error: BackupError }[] = []
+  const checks = new Checks(options)
+  // Newest first: a commit names those before it.
+  const newestFirst = entries.toReversed()
   const batch = 32
-  for (let start = 0; start < entries.length; start += batch) {
+  for (let start = 0; start < newestFirst.length; start += batch) {
     await Promise.all(
-      entries.slice(start, start + batch).map(async (entry) => {
+      newestFirst.slice(start, start + batch).map(async (entry) => {
         try {
-          commits.push({ entry, commit: await readCommit(vault, entry, options) })
+          commits.push({ entry, commit: await readCommit(vault, entry, checks, options) })
         } catch (error) {
           options.signal.throwIfAborted()
           if (!(error instanceof BackupError)) throw error
@@ -117,17 +125,59 @@ export async function readLog(vault: Vault, entries: readonly LogEntry[], option
   return { commits: commits.toSorted((a, b) => a.entry.seq - b.entry.seq || (a.entry.key < b.entry.key ? -1 : 1)), refused }
 }
 
-async function readCommit(vault: Vault, entry: LogEntry, options: ReadLogOptions): Promise<Commit> {
-  const known = options.memory.recall(entry.key)
-  const { signal, onFailover } = options
-  const bytes = known ?? (await fetchNamed(vault, entry.key, { signal, onFailover, from: entry.sites })).bytes
-  const commit = decodeCommit(bytes, options.keysOf)
-  const { body } = commit
-  if (body.repository !== options.repository || body.agent !== entry.agent || body.seq !== entry.seq) {
-    throw new FormatError("format/foreign", `${entry.key}: a commit of another repository, agent or place in the log`)
-  }
-  if (known === undefined) options.memory.remember(entry.key, bytes)
+async function readCommit(vault: Vault, entry: LogEntry, checks: Checks, options: ReadLogOptions): Promise<Commit> {
+  const { memory, signal, onFailover } = options
+  const before = checks.before(entry)
+  if (before !== undefined) return checks.passed(entry, before)
+  const known = memory.recall(entry.key)
+  if (known !== undefined && fitsName(entry.key, known))
+    return checks.passed(entry, decodeCommit(known, checks.keysOf, checks.namedOf(entry.agent)))
+  const { bytes } = await fetchNamed(vault, entry.key, { signal, onFailover, from: entry.sites })
+  const commit = checks.passed(entry, decodeCommit(bytes, checks.keysOf))
+  memory.remember(entry.key, bytes)
   return commit
+}
+
+/** What is known of signatures while a log is read. */
+class Checks {
+  readonly #options: ReadLogOptions
+  readonly #keys = new Map<string, readonly string[]>()
+  readonly #named = new Map<string, Set<Digest>>()
+
+  constructor(options: ReadLogOptions) {
+    this.#options = options
+  }
+
+  readonly keysOf = (agent: string): readonly string[] => {
+    const keys = this.#keys.get(agent) ?? this.#options.keysOf(agent)
+    this.#keys.set(agent, keys)
+    return keys
+  }
+
+  /** Hashes that checked commits of this agent name. */
+  namedOf(agent: string): Set<Digest> {
+    const named = this.#named.get(agent) ?? new Set()
+    this.#named.set(agent, named)
+    return named
+  }
+
+  /** A commit that this process has checked before, if its key is still trusted. */
+  before({ key, agent }: LogEntry): Commit | undefined {
+    const commit = this.#options.memory.checked.get(key)
+    return commit !== undefined && isKeyOf(commit, this.keysOf(agent)) ? commit : undefined
+  }
+
+  /** A commit with a good signature, if it is what its name says. */
+  passed({ key, agent, seq }: LogEntry, commit: Commit): Commit {
+    const { body } = commit
+    if (body.repository !== this.#options.repository || body.agent !== agent || body.seq !== seq) {
+      throw new FormatError("format/foreign", `${key}: a commit of another repository, agent or place in the log`)
+    }
+    const named = this.namedOf(agent)
+    for (const hash of body.prev) named.add(hash)
+    this.#options.memory.checked.set(key, commit)
+    return commit
+  }
 }
 
 /** The commits that no other one follows: one, unless the log was forked by restoring an old copy of its agent. */

@@ -1,5 +1,5 @@
 import type { SiteError } from "../errors.ts"
-import { placePatienceMs, placePatientBytesPerSecond } from "../limits.ts"
+import { beginPatienceMs, placePatienceMs, placePatientBytesPerSecond } from "../limits.ts"
 import { askSites } from "./ask.ts"
 import { isDurable, type Vault } from "./vault.ts"
 
@@ -30,13 +30,14 @@ export interface Placement {
  */
 export async function place(vault: Vault, object: VaultObject, { signal }: PlaceOptions): Promise<Placement> {
   const { key, bytes, sha256, tiers } = object
+  const patienceMs = placePatienceMs + (bytes.length / placePatientBytesPerSecond) * 1000
   const { answers, failures } = await askSites(
     vault.sites,
     ({ name, opened }, given) => opened.site.put(key, bytes, { sha256, signal: given, tier: tiers?.[name] }),
     {
       signal,
       enough: (held) => isDurable(held, vault),
-      patienceMs: () => placePatienceMs + (bytes.length / placePatientBytesPerSecond) * 1000,
+      patienceMs: (site, waitedMs) => (vault.health.hasAnswered(site) ? patienceMs : beginPatienceMs) - waitedMs,
     },
   )
   return { held: [...answers.keys()], missed: failures }

@@ -77,7 +77,7 @@ async function keysAt(
       for await (const { key } of opened.site.list(prefix, { signal: given })) keys.push(key)
       return keys
     },
-    { signal, enough: (answered) => isDurable(answered, vault), patienceMs: () => patienceMs, late: "go on" },
+    { signal, enough: (answered) => isDurable(answered, vault), patienceMs: (_site, waitedMs) => patienceMs - waitedMs, late: "go on" },
   )
   if (answers.size === 0) throw unreachable(failures)
   const found = new Map<string, string[]>()

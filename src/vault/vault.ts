@@ -86,3 +86,8 @@ export function siteNamed(vault: Pick<Vault, "sites">, name: string): VaultSite 
   const known = vault.sites.map((site) => site.name).join(", ")
   throw new ConfigError("config/not-found", `${name}: no such site`, { hint: `the sites are ${known}` })
 }
+
+/** The sites of these names, each once; all of them where none is named. */
+export function sitesChosen(vault: Pick<Vault, "sites">, names: readonly string[] | undefined): readonly VaultSite[] {
+  return names === undefined ? vault.sites : [...new Set(names)].map((name) => siteNamed(vault, name))
+}

@@ -162,7 +162,7 @@ export const configSchema = z
           .prefault("20 GiB")
           .meta({
             description:
-              "most bytes that may wait on this host for sites; in this release nothing waits: a run that too few sites can take ends, and the next one goes on",
+              "most bytes of packs that may wait on this host while too few sites answer; when it is full, reading stops and the run is partial",
             examples: ["20 GiB"],
           }),
       })

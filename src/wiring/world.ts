@@ -26,13 +26,13 @@ import { PackBuffers, WorkerPool } from "../stream/pool.ts"
 import { SiteHealth } from "../vault/health.ts"
 import type { ListLogOptions } from "../vault/log.ts"
 import { readTrustLists } from "../vault/root.ts"
-import { Spool } from "../vault/spool.ts"
 import { openVault, type Vault, type VaultSite } from "../vault/vault.ts"
 import type { Loaded } from "./config.ts"
 import { type Job, loadJob } from "./jobs.ts"
 import { knownLists, knownRetired } from "./retired.ts"
 import type { Config } from "./schema.ts"
 import { openSecret } from "./secret.ts"
+import { openSpool } from "./spool.ts"
 import { type LoadedTrust, loadTrust, refuseDifferenceFromTrust, requireTrustedAgent } from "./trust.ts"
 
 /** What the front door gives to everything that runs. */
@@ -97,7 +97,7 @@ async function openAgentWorld(stack: AsyncDisposableStack, loaded: Loaded, optio
   const sites = await openSites(config, names, { io, readOnly: false, device, needed, retired })
   const health = new SiteHealth(io.clock, rememberedConditions(catalog))
   stack.defer(() => rememberConditions(catalog, health.conditions()))
-  const spool = new Spool({ path: join(config.state, "spool"), maxBytes: config.spool.max, random: io.random })
+  const spool = openSpool(config, io.random)
   const everywhere = openVault({ sites, durable: config.durable, health, spool })
   const given = { root: config.trust.root, signal: io.signal, patienceMs: trustPatienceMs }
   const lists = await trustInForce(everywhere, trust, { catalog, ...given })

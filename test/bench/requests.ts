@@ -3,6 +3,8 @@ import { backup } from "../../src/operation/backup.ts"
 import { systemRandom } from "../../src/random.ts"
 import { counted, type SiteCounts } from "../../src/site/count.ts"
 import type { OpenedSite } from "../../src/site/site.ts"
+import { SiteHealth } from "../../src/vault/health.ts"
+import { type Durable, openVault, type Vault } from "../../src/vault/vault.ts"
 import { loadConfig } from "../../src/wiring/config.ts"
 import { openAgent } from "../../src/wiring/world.ts"
 import { sinkSite } from "./sink-site.ts"
@@ -29,10 +31,22 @@ export async function countRequests(stage: Stage): Promise<Requests[]> {
 
 /** A run of a job of the project, at another site than the configured one. */
 export async function runAt(opened: OpenedSite, loaded: Awaited<ReturnType<typeof loadConfig>>, job: string) {
+  return await runAtSites(() => opened, loaded, job)
+}
+
+/** The same with a place for each configured site; `durable` where it is to be reached with fewer than all of them. */
+export async function runAtSites(
+  at: (site: string) => OpenedSite,
+  loaded: Awaited<ReturnType<typeof loadConfig>>,
+  job: string,
+  durable?: Durable,
+) {
   const { signal } = new AbortController()
   const io = { env: {}, clock: systemClock, random: systemRandom, sleep: systemSleep, signal, tell: () => undefined }
   await using session = await openAgent(loaded, job, io)
   const { vault, everywhere } = session.world
-  const moved = <V extends typeof vault>(to: V): V => ({ ...to, sites: to.sites.map((site) => ({ ...site, opened })) })
+  const health = new SiteHealth(systemClock)
+  const moved = (to: Vault): Vault =>
+    openVault({ ...to, health, durable: durable ?? to.durable, sites: to.sites.map((site) => ({ ...site, opened: at(site.name) })) })
   return await backup(session.job, session.source, { ...session.world, vault: moved(vault), everywhere: moved(everywhere) })
 }

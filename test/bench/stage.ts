@@ -90,7 +90,11 @@ async function signStage({ keys, project, config, root }: Unsigned): Promise<voi
   await initAgent({ agent: "bench", keyPath, requestPath, trust, searched: [], clock: systemClock, random: systemRandom })
   const loaded = await loadConfig({ env: {}, cwd: project, flags: { config } })
   const settings = signedSettingsOf(loaded.config)
-  const draft = draftTrust(trust, { settings, requests: [await readRequest(requestPath)], removed: [], people: [], removedPeople: [] }, systemClock.now())
+  const draft = draftTrust(
+    trust,
+    { settings, requests: [await readRequest(requestPath)], removed: [], people: [], removedPeople: [] },
+    systemClock.now(),
+  )
   const signed = signTrust(trust, draft, await readSigningKey(join(keys, "root.key")))
   writeFileSync(trustPath, encodeBundle(signed.bundle))
   chmodSync(trustPath, 0o644)

@@ -3,14 +3,18 @@ import { systemClock } from "../../src/clock.ts"
 import type { RunReport } from "../../src/report/run.ts"
 import { WorkerPool } from "../../src/stream/pool.ts"
 import { type Lab, openLab } from "../operation/lab.ts"
+import type { S3StandIn } from "../server/s3/connect.ts"
 import type { StandIn } from "../server/server.ts"
-import { type ServiceOptions, startService } from "./clients.ts"
+import { type ServiceOptions, startS3, startService } from "./clients.ts"
 import { breachesAt, commitsAt, restoredFrom, type Tree } from "./closure.ts"
 import { type Client, clients } from "./matrix.ts"
 import type { Scene } from "./scene.ts"
 import { siteNames, Trio } from "./trio.ts"
 
-export type Services = Readonly<Record<Client, StandIn>>
+export interface Services {
+  readonly s3: S3StandIn
+  readonly gcs: StandIn
+}
 
 /** An agent that has run once, with what it has left at its sites. Its source has changed since: what comes next begins here. */
 export class Beginning implements AsyncDisposable {
@@ -35,7 +39,7 @@ export class Beginning implements AsyncDisposable {
   static async make(): Promise<Beginning> {
     const pool = new WorkerPool(2)
     const lab = await openLab({ pool, now: systemClock.now() })
-    const services = { s3: await startService("s3"), gcs: await startService("gcs") }
+    const services = { s3: await startS3({}), gcs: await startService("gcs") }
     const base = new Trio(lab, endpointsOf(services))
     expect(await base.run()).toMatchObject({ outcome: "ok" })
     const kept = await base.look()
@@ -47,17 +51,20 @@ export class Beginning implements AsyncDisposable {
 
   /** The same again, with sites of its own. */
   async again(options: ServiceOptions = {}): Promise<Continuation> {
-    const [s3, gcs] = await Promise.all([this.#copy("s3", options), this.#copy("gcs", options)])
-    const services = { s3, gcs }
-    const trio = new Trio(this.lab, endpointsOf(services), this.base)
+    const { s3, gcs } = this.services
+    const services = {
+      s3: await startS3({ ...options, copyOf: s3.directory }),
+      gcs: await startService("gcs", { ...options, copyOf: gcs.directory }),
+    }
     const dispose = async () => {
       for (const client of clients) await services[client].stop()
     }
-    return { services, trio, [Symbol.asyncDispose]: dispose }
+    return { services, trio: this.at(endpointsOf(services)), [Symbol.asyncDispose]: dispose }
   }
 
-  async #copy(client: Client, options: ServiceOptions): Promise<StandIn> {
-    return await startService(client, { ...options, copyOf: this.services[client].directory })
+  /** The same agent again, with sites that hold what these did. */
+  at(endpoints: Readonly<Record<Client, string>>): Trio {
+    return new Trio(this.lab, endpoints, this.base)
   }
 
   /** S1 at every site, S2, S3 and S4, and S11 for every snapshot, from each site alone. */

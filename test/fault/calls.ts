@@ -70,6 +70,11 @@ export async function callNamed(name: CallName, quiet: OpenedSite, { short, unti
     case "replace":
       return async ({ replace }) =>
         expect(await replace?.(key, replacement, { sha256: sha256(replacement) })).toMatchObject({ bytes: replacement.length })
+    case "posture":
+      return async ({ posture }) => {
+        const { packs, keys } = (await posture?.()) ?? {}
+        expect([packs?.versioning, keys?.versioning]).toEqual([{ value: true }, { value: true }])
+      }
     case "time":
       return async ({ serverTime }) => expect((await serverTime()).getTime()).toBeGreaterThan(0)
   }

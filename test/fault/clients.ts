@@ -4,11 +4,11 @@ import { s3Site } from "../../src/site/s3.ts"
 import type { OpenedSite } from "../../src/site/site.ts"
 import type { FaultAction } from "../server/fault-queue.ts"
 import { makeBucket, startGcs } from "../server/gcs/start.ts"
-import { credentialsFile, s3StandIn } from "../server/s3/connect.ts"
+import { credentialsFile, type S3StandIn, s3StandIn } from "../server/s3/connect.ts"
 import type { StandIn } from "../server/server.ts"
 import type { Client } from "./matrix.ts"
 
-export const buckets = ["packs", "keys"] as const
+const buckets = ["packs", "keys"] as const
 
 export interface ServiceOptions {
   /** The server's own. */
@@ -23,16 +23,19 @@ export interface ServiceOptions {
 
 /** A stand-in of this kind, with both buckets, which keep versions. */
 export async function startService(client: Client, options: ServiceOptions = {}): Promise<StandIn> {
-  const { clock = systemClock, locked = false, shortPages = false, copyOf } = options
-  const from = { clock, ...(copyOf !== undefined && { copyOf }) }
-  if (client === "s3") {
-    const server = await s3StandIn({ ...from, vendor: shortPages ? ["short-pages"] : [] })
-    if (copyOf !== undefined) return server
-    const lock = locked ? { lock: true, defaultMode: "GOVERNANCE", defaultDays: 1 } : {}
-    for (const bucket of buckets) server.store.createBucket(bucket, { versioning: "Enabled", ...lock })
-    return server
-  }
-  const server = await startGcs({ ...from, shortPages })
+  return client === "s3" ? await startS3(options) : await startGoogle(options)
+}
+
+export async function startS3({ clock = systemClock, locked = false, shortPages = false, copyOf }: ServiceOptions): Promise<S3StandIn> {
+  const server = await s3StandIn({ clock, vendor: shortPages ? ["short-pages"] : [], copyOf })
+  if (copyOf !== undefined) return server
+  const lock = locked ? { lock: true, defaultMode: "GOVERNANCE", defaultDays: 1 } : {}
+  for (const bucket of buckets) server.store.createBucket(bucket, { versioning: "Enabled", ...lock })
+  return server
+}
+
+async function startGoogle({ clock = systemClock, locked = false, shortPages = false, copyOf }: ServiceOptions): Promise<StandIn> {
+  const server = await startGcs({ clock, shortPages, copyOf })
   if (copyOf !== undefined) return server
   const effectiveTime = clock.now().toISOString()
   const lock = locked ? { objectRetention: { mode: "Enabled" }, retentionPolicy: { retentionPeriod: "3600", effectiveTime } } : {}

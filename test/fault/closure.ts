@@ -1,7 +1,16 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { sha256 } from "../../src/digest.ts"
-import { type Commit, decodeCommit, isBackup, isControl, isKeyRecord, packNameOf } from "../../src/format/commit.ts"
+import {
+  type Commit,
+  type ControlCommit,
+  decodeCommit,
+  isBackup,
+  isControl,
+  isKeyRecord,
+  lostKeysOf,
+  packNameOf,
+} from "../../src/format/commit.ts"
 import { packKey, parseCommitKey } from "../../src/format/names.ts"
 import { restore } from "../../src/operation/restore.ts"
 import { filesOf } from "../operation/trees.ts"
@@ -19,8 +28,9 @@ export async function breachesAt(scene: Scene, site: string, versions: readonly 
   const breaches: string[] = []
   const commits = commitsAt(scene, site)
   const registered: string[] = []
+  const lost = lostKeysOf(commits)
   for (const commit of commits) {
-    if (isControl(commit)) registered.push(...commit.body.records.filter(isKeyRecord).map(({ object }) => object))
+    if (isControl(commit)) registered.push(...keysOf(commit).filter((key) => !lost.has(key)))
     const packs = commit.body.packs.map((pack) => packKey(packNameOf(commit.body.agent, pack)))
     for (const key of [...packs, ...registered]) breaches.push(...flawOf(scene, site, key).map((flaw) => `${nameOf(commit)}: ${flaw}`))
   }
@@ -36,6 +46,10 @@ export async function breachesAt(scene: Scene, site: string, versions: readonly 
     }
   }
   return breaches.map((breach) => `${site}: ${breach}`)
+}
+
+function keysOf(commit: Commit<ControlCommit>): string[] {
+  return commit.body.records.filter(isKeyRecord).map(({ object }) => object)
 }
 
 export function commitsAt(scene: Scene, site: string): Commit[] {

@@ -32,7 +32,7 @@ beforeAll(async () => {
   const dice = new Dice("failover")
   for (let run = 0; run < runs; run++) {
     for (const customer of ["acme", "umbrella"]) {
-      const path = join(source, customer, "2031/03/0" + String(run + 1), "call.wav")
+      const path = join(source, customer, `2031/03/0${String(run + 1)}`, "call.wav")
       mkdirSync(dirname(path), { recursive: true })
       writeFileSync(path, dice.bytes(300_000))
       utimesSync(path, 1_930_000_000, 1_930_000_000)

@@ -4,6 +4,7 @@ import { connect, type Socket } from "node:net"
 import { createInterface } from "node:readline/promises"
 import { setTimeout as pause } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
+import type { ServiceOptions } from "./clients.ts"
 import type { Client } from "./matrix.ts"
 
 /** A server in a process of its own. */
@@ -15,8 +16,8 @@ export interface Child extends AsyncDisposable {
   thaw(): void
 }
 
-export async function startChild(client: Client, options: Readonly<Record<string, boolean>>): Promise<Child> {
-  const script = fileURLToPath(new URL("../server/serve.ts", import.meta.url))
+export async function startChild(client: Client, options: Omit<ServiceOptions, "clock">): Promise<Child> {
+  const script = fileURLToPath(new URL("./serve.ts", import.meta.url))
   return await begun(spawn(process.execPath, [script, client, JSON.stringify(options)], { stdio: ["pipe", "pipe", "inherit"] }))
 }
 

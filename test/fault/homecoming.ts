@@ -45,6 +45,7 @@ export function untruths({ files, report, refusal, said }: Homecoming, truth: Tr
     .filter(([path, looks]) => ![truth, ...older].some((tree) => tree.get(path) === looks))
     .map(([path, looks]) => `${path} came home as ${looks}`)
   const missing = [...truth.keys()].filter((path) => files.get(path) !== truth.get(path))
-  const confessed = refusal !== null || report?.outcome !== "ok" || (report.warnings.length + report.failovers.length > 0 && said.length > 0)
+  const confessed =
+    refusal !== null || report?.outcome !== "ok" || (report.warnings.length + report.failovers.length > 0 && said.length > 0)
   return [...wrong, ...(missing.length > 0 && !confessed ? missing.map((path) => `${path} is missing and nobody says so`) : [])]
 }

@@ -18,7 +18,7 @@ import { z } from "zod"
  *   away, slow, denied, full, conflict, corrupt: fails with site/unavailable, site/throttled, … as it is told in `codeOf`; at once where
  *     another attempt cannot help, after the policy's attempts where it could
  *   clock: fails with site/unavailable and a hint at the clock, then is right      wrong: the damaged bytes, for the caller's hash to find
- *   short: all but what came last
+ *   short: all but what came last      unsaid: that it is not known
  *   -: cannot be, because that answer has no body, that request carries none, or changes nothing
  */
 const once = {
@@ -46,6 +46,9 @@ const once = {
     replace   HeadObject                   1    ok   -    ok   ok   ok   conflict ok    -      -    ok   -     denied denied -   -        -
     replace   PutObject                    1    ok   ok   ok   ok   ok   conflict ok    ok     -    ok   ok    denied full   ok  -        -
     replace   HeadObject                   2    ok   -    ok   ok   ok   conflict ok    -      -    ok   -     denied denied -   -        -
+    posture   HeadBucket                   1    ok   -    ok   ok   ok   conflict ok    -      -    ok   -     denied denied -   -        -
+    posture   GetBucketVersioning          1    ok   -    ok   ok   ok   conflict ok    -      ok   ok   -     unsaid full   -   -        -
+    posture   GetBucketVersioning          2    ok   -    ok   ok   ok   conflict ok    -      ok   ok   -     unsaid full   -   -        -
     time      HeadBucket                   1    ok   -    ok   ok   ok   conflict ok    -      -    ok   -     denied denied -   -        -`,
   // Google has no quota of bytes: its quotas are rates, which pass.
   gcs: `
@@ -68,6 +71,8 @@ const once = {
     lock      storage.objects.patch        1    ok   ok   ok   ok   ok   ok       ok    ok     ok   ok   ok    denied ok     -   -        -
     replace   storage.objects.get          1    ok   -    ok   ok   ok   conflict ok    -      ok   ok   -     denied ok     -   -        -
     replace   storage.objects.insert       1    ok   ok   ok   ok   ok   conflict ok    ok     ok   ok   ok    denied ok     ok  -        -
+    posture   storage.buckets.get          1    ok   -    ok   ok   ok   conflict ok    -      ok   ok   -     unsaid ok     -   -        -
+    posture   storage.buckets.get          2    ok   -    ok   ok   ok   conflict ok    -      ok   ok   -     unsaid ok     -   -        -
     time      storage.objects.get          1    ok   -    ok   ok   ok   conflict ok    -      ok   ok   -     denied ok     -   -        -`,
 }
 
@@ -87,6 +92,7 @@ const lasting = {
     remove    away slow slow slow away  -    away clock denied full   away   away   away    away
     lock      away slow slow slow away  away away clock denied full   away   away   away    away
     replace   away slow slow slow away  -    away clock denied denied away   away   away    away
+    posture   away slow slow slow away  -    away clock denied denied away   away   away    away
     time      away slow slow slow away  -    away clock denied denied away   away   away    away`,
   gcs: `
     call      500  503  429  409  reset cut  late skew  denied quota  silent closed dropped frozen
@@ -102,6 +108,7 @@ const lasting = {
     remove    away away slow away away  -    away same  denied slow   away   away   away    away
     lock      away away slow away away  away away same  denied slow   away   away   away    away
     replace   away away slow away away  away away same  denied slow   away   away   away    away
+    posture   away away slow away away  away away same  unsaid slow   away   away   away    away
     time      away away slow away away  same away same  denied slow   away   away   away    away`,
 }
 
@@ -152,10 +159,25 @@ const runsLasting = {
 export const clients = ["s3", "gcs"] as const
 export type Client = (typeof clients)[number]
 
-const calls = ["put", "again", "get", "range", "head", "absent", "list", "versions", "older", "remove", "lock", "replace", "time"] as const
+const calls = [
+  "put",
+  "again",
+  "get",
+  "range",
+  "head",
+  "absent",
+  "list",
+  "versions",
+  "older",
+  "remove",
+  "lock",
+  "replace",
+  "posture",
+  "time",
+] as const
 export type CallName = (typeof calls)[number]
 
-const outcomes = ["ok", "same", "away", "slow", "denied", "full", "conflict", "corrupt", "clock", "wrong", "short"] as const
+const outcomes = ["ok", "same", "away", "slow", "denied", "full", "conflict", "corrupt", "clock", "wrong", "short", "unsaid"] as const
 export type Outcome = (typeof outcomes)[number]
 
 export const codeOf = {

@@ -48,7 +48,8 @@ async function tryDeaf(client: Client, fault: NetworkFault, rows: readonly Netwo
   if ("open" in deaf) {
     // Connections that were given up are closed, not left to pile up.
     await expect.poll(() => deaf.open.size).toBe(0)
-    expect(deaf.taken).toBe(rows.length * attempts)
+    expect(deaf.taken).toBeGreaterThan(0)
+    expect(deaf.taken, "the clients themselves repeat nothing").toBeLessThanOrEqual(rows.length * attempts + attempts)
   }
 }
 

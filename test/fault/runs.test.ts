@@ -60,14 +60,11 @@ function sum(numbers: Iterable<number>): number {
 }
 
 /** What asks for bytes asks the bucket first. */
-async function journey(
-  trio: Trio,
-  { client, during }: Pick<RunRow, "client" | "during">,
-  callTimeoutMs: number,
-): Promise<RunReport | null> {
+async function journey(trio: Trio, { client, during }: Pick<RunRow, "client" | "during">, deadlineMs: number): Promise<RunReport | null> {
   const names = [client, ...siteNames.filter((name) => name !== client)]
-  if (during !== "restore") return await trio.run({ callTimeoutMs, names, forgetful: during === "forgetful" })
-  const { files, report } = await trio.restore(names, callTimeoutMs)
+  const deadlines = { [client]: deadlineMs }
+  if (during !== "restore") return await trio.run({ deadlines, names, forgetful: during === "forgetful" })
+  const { files, report } = await trio.restore(names, deadlines)
   expect(report).toMatchObject({ outcome: "ok", lost: [], refused: [] })
   expect(files).toEqual(beginning.versions[0])
   return null

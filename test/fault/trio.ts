@@ -23,8 +23,11 @@ export const siteNames = ["dir", "s3", "gcs"] as const
 
 type Opened = Readonly<Record<string, OpenedSite>>
 
+type Deadlines = Readonly<Record<string, number>>
+
 export interface RunOptions {
-  readonly callTimeoutMs?: number
+  /** Milliseconds that a call to a site may take; 30 s where none are given. */
+  readonly deadlines?: Deadlines
   /** By an agent that has lost its memory. */
   readonly forgetful?: boolean
   /** The sites there are, in this order. */
@@ -77,8 +80,8 @@ export class Trio {
     return filesOf(this.path)
   }
 
-  async run({ callTimeoutMs = 30_000, forgetful = false, names = siteNames, wrap = same }: RunOptions = {}): Promise<RunReport> {
-    const sites = chosen(wrap(await this.sites(callTimeoutMs)), names)
+  async run({ deadlines = {}, forgetful = false, names = siteNames, wrap = same }: RunOptions = {}): Promise<RunReport> {
+    const sites = chosen(wrap(await this.sites(deadlines)), names)
     const { world, end } = forgetful ? this.#agent.forgetful({ sites }) : this.#agent.begin({ sites })
     const settings = { kind: "directory" as const, path: this.path, template: "{account}/{yyyy}/{MM}/{dd}/{name}", settle: 0 }
     try {
@@ -90,9 +93,9 @@ export class Trio {
   }
 
   /** A restore by someone who has nothing but these sites, in this order. */
-  async restore(names: readonly string[], callTimeoutMs = 30_000): Promise<{ readonly files: Tree; readonly report: RestoreReport }> {
+  async restore(names: readonly string[], deadlines: Deadlines = {}): Promise<{ readonly files: Tree; readonly report: RestoreReport }> {
     const target = mkdtempSync(join(this.lab.directory, "home-"))
-    const { world, end } = this.#agent.forgetful({ sites: chosen(await this.sites(callTimeoutMs), names) })
+    const { world, end } = this.#agent.forgetful({ sites: chosen(await this.sites(deadlines), names) })
     const request: RestoreRequest = { dataset: "call-recordings", identities: [this.lab.escrow] }
     try {
       const report = await restore(request, { path: target, owners: false }, world)
@@ -103,9 +106,12 @@ export class Trio {
     }
   }
 
-  async sites(callTimeoutMs: number): Promise<Opened> {
-    const policy = { attempts: 3, firstDelayMs: 1, maxDelayMs: 1, callTimeoutMs, patienceMs: 600_000, retryAfterMaxMs: 0 }
-    const retrying = (opened: OpenedSite) => openedRetrying(opened, policy, { sleep: () => Promise.resolve(), random: systemRandom })
+  async sites(deadlines: Deadlines = {}): Promise<Opened> {
+    function retrying(opened: OpenedSite): OpenedSite {
+      const callTimeoutMs = deadlines[opened.site.name] ?? 30_000
+      const policy = { attempts: 3, firstDelayMs: 1, maxDelayMs: 1, callTimeoutMs, patienceMs: 600_000, retryAfterMaxMs: 0 }
+      return openedRetrying(opened, policy, { sleep: () => Promise.resolve(), random: systemRandom })
+    }
     return {
       dir: retrying(await directorySite({ name: "dir", path: this.directory }, systemRandom)),
       s3: retrying(await connect("s3", "s3", this.#endpoints.s3)),
@@ -116,7 +122,7 @@ export class Trio {
   /** What lies at the sites now, byte by byte, as a scene that holds it. */
   async look(): Promise<Scene> {
     const sites = new Map<string, MemoryObjects>()
-    for (const [name, { site }] of Object.entries(await this.sites(30_000))) {
+    for (const [name, { site }] of Object.entries(await this.sites())) {
       const objects: MemoryObjects = new Map()
       for await (const { key, storedAt } of site.list("v1/")) {
         const bytes = await site.get(key)

@@ -12,6 +12,7 @@ import {
   isBackup,
   isControl,
   isKeyRecord,
+  lostKeysOf,
   type NewBackupCommit,
   packNameOf,
 } from "../../src/format/commit.ts"
@@ -107,6 +108,13 @@ describe("a commit", () => {
     for (const other of [{ v: 2 }, { v: 0 }, { kind: "merge" }]) {
       expect(() => decode(signed({ records: [], ...other }))).toThrow(expect.objectContaining({ code: "format/unsupported" }))
     }
+  })
+
+  test("says by whole records only which keys are lost", () => {
+    const lost = { type: "key-lost" as const, object: "v1/keys/x" }
+    expect([...lostKeysOf([decode(encodeControlCommit({ ...shared, records: [lost] }, signer))])]).toEqual(["v1/keys/x"])
+    const bytes = encodeSigned("commit", { ...shared, v: 1, kind: "control", packs: [], crit: [], records: [{ type: "key-lost" }] }, signer)
+    expect(() => decode(bytes)).toThrow(expect.objectContaining({ code: "format/malformed" }))
   })
 
   test("registers keys by whole records only", () => {

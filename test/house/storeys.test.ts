@@ -20,6 +20,16 @@ test("the house stands: imports run down only, inputs are passed in, upkeep cann
   expect(violations(sources)).toEqual([])
 })
 
+test.for(["src/operation/scrub.ts", "src/operation/repair.ts", "src/operation/mend.ts", "src/vault/heal.ts"])(
+  "%s, as it is, may not begin to open what it looks after",
+  (room) => {
+    const sources = new Map(sourcesOfProject())
+    sources.set(room, `${sources.get(room) ?? ""}\nimport { openKeyObject } from "../key/account.ts"`)
+    const breaches = violations(sources).filter((breach) => breach.includes("upkeep works on ciphertext"))
+    expect(breaches.some((breach) => /^src\/operation\/(?:scrub|repair)\.ts.*→ src\/key\/header\.ts/.test(breach))).toBe(true)
+  },
+)
+
 describe("the checker sees", () => {
   const leaf = { "src/format/pack.ts": "export const a = 1", "src/key/open.ts": "export const b = 1", "src/errors.ts": "" }
 

@@ -12,7 +12,7 @@ import { packBufferBytes, packBytesMax, packMembersMax } from "../../src/limits.
 import { type BackupJob, backup } from "../../src/operation/backup.ts"
 import type { Event } from "../../src/operation/event.ts"
 import type { AgentWorld, RootObject } from "../../src/operation/world.ts"
-import { randomId, systemRandom } from "../../src/random.ts"
+import { type Random, randomId, systemRandom } from "../../src/random.ts"
 import type { RunReport } from "../../src/report/run.ts"
 import { memorySite } from "../../src/site/memory.ts"
 import type { OpenedSite } from "../../src/site/site.ts"
@@ -80,17 +80,22 @@ export interface LabOptions {
   /** Opened sites by name; each its own provider. */
   readonly sites?: Readonly<Record<string, OpenedSite>>
   readonly pool?: WorkerPool
+  /** Where the lab's own directory is made; absent: the system's temporary directory. */
+  readonly parent?: string
+  readonly random?: Random
 }
 
 export async function openLab(options: LabOptions = {}): Promise<Lab> {
   const clock = labClock(options.now ?? new Date("2031-03-04T12:00:00Z"))
-  const directory = await mkdtemp(join(tmpdir(), "lab-"))
+  const directory = await mkdtemp(join(options.parent ?? tmpdir(), "lab-"))
   const kind = options.kind ?? "x25519"
-  const [operations, escrow, catalogIdentity] = [generateIdentity(kind), generateIdentity(kind), generateIdentity(kind)]
-  const root = generateSigningKey()
-  const agentKey = generateSigningKey()
-  const otherKey = generateSigningKey()
-  const repositoryId = randomId(systemRandom)
+  const random = options.random ?? systemRandom
+  const identity = () => generateIdentity(kind, random)
+  const [operations, escrow, catalogIdentity] = [identity(), identity(), identity()]
+  const root = generateSigningKey(random)
+  const agentKey = generateSigningKey(random)
+  const otherKey = generateSigningKey(random)
+  const repositoryId = randomId(random)
   const created = timestamp(clock.now())
   const repositoryBytes = encodeRepository({ id: repositoryId, created, limits: { packBytesMax, packMembersMax } }, root)
   const organisation = [operations.recipient, escrow.recipient]
@@ -125,7 +130,7 @@ export async function openLab(options: LabOptions = {}): Promise<Lab> {
     pool,
     buffers: new PackBuffers(4, packBufferBytes),
     clock,
-    random: systemRandom,
+    random,
     signal: given.signal ?? new AbortController().signal,
     tell: (event) => events.push(event),
     tierOf: () => undefined,

@@ -89,7 +89,13 @@ test("equal sites are asked in the configured order; each says what it holds, co
   const plan = await at.plan()
   expect(plan.sites.map(({ name }) => name)).toEqual(names)
   const [first] = plan.sites
-  expect(first).toMatchObject({ answers: true, rotten: 0, provenAt: null, cost: { amount: 0, currency: "USD" }, speed: { measured: "now" } })
+  expect(first).toMatchObject({
+    answers: true,
+    rotten: 0,
+    provenAt: null,
+    cost: { amount: 0, currency: "USD" },
+    speed: { measured: "now" },
+  })
   expect(first?.holds).toBe(first?.of)
   expect(plan.estimatedSeconds).toBe(first?.seconds)
 })
@@ -100,7 +106,8 @@ test("a dead site, one that lacks a pack and one whose copy rotted come last, in
   at.damage("fra", /\/pack\//, (objects, key) => objects.delete(key))
   at.damage("dub", /\/pack\//, (objects, key) => {
     const kept = objects.get(key)
-    if (kept !== undefined) objects.set(key, { ...kept, bytes: Uint8Array.from(kept.bytes, (byte, index) => (index === 900 ? byte ^ 1 : byte)) })
+    if (kept !== undefined)
+      objects.set(key, { ...kept, bytes: Uint8Array.from(kept.bytes, (byte, index) => (index === 900 ? byte ^ 1 : byte)) })
   })
   await verify({ dataset: "call-recordings", identities: [], upTo: "hashed" }, lab.world({ sites: at.sites() }))
   const plan = await at.plan()
@@ -141,15 +148,26 @@ test("how fast a site was is remembered by a restore, and believed for a while",
   await using lab = await openLab()
   const at = await scene(lab)
   const world = lab.world({ sites: at.sites() })
-  let ms = lab.clock.now().getTime()
-  // A clock that goes on by 10 ms each time it is looked at: every read takes as long.
-  const ticking = { ...world, clock: { now: () => new Date((ms += 10)) } }
-  await restore({ dataset: "call-recordings", identities: [lab.escrow] }, { path: join(lab.directory, "out"), owners: false }, ticking)
+  // It goes on by 10 ms each time it is looked at: every read takes as long.
+  const clock = {
+    now() {
+      lab.clock.advance(10)
+      return lab.clock.now()
+    },
+  }
+  await restore(
+    { dataset: "call-recordings", identities: [lab.escrow] },
+    { path: join(lab.directory, "out"), owners: false },
+    { ...world, clock },
+  )
   expect(lastSpeed(world.catalog, "fra")?.bytesPerSecond).toBeGreaterThan(1_000_000)
   expect(lastSpeed(world.catalog, "dub"), "nothing was read from it").toBeUndefined()
   rememberSpeed(world.catalog, { site: "fra", bytesPerSecond: 1000, time: lab.clock.now().toISOString() })
   expect((await at.plan()).sites.find(({ name }) => name === "fra")).toMatchObject({ speed: { bytesPerSecond: 1000, measured: "before" } })
-  expect((await at.plan()).sites.map(({ name }) => name), "800 s is much slower than one").toEqual(["dub", "bru", "fra"])
+  expect(
+    (await at.plan()).sites.map(({ name }) => name),
+    "800 s is much slower than one",
+  ).toEqual(["dub", "bru", "fra"])
   lab.clock.advance(31 * 86_400_000)
   expect((await at.plan()).sites.find(({ name }) => name === "fra")).toMatchObject({ speed: { measured: "now" } })
 })
@@ -188,7 +206,7 @@ test("what a killed restore left unfinished is removed when the same target is r
   expect(there).toEqual(["call.wav", ...kept].toSorted())
 })
 
-/** As a tree names what it is writing, found by looking. */
+/** What a tree marks the names of files with while it writes them. */
 function markOf(path: string): string {
   return sha256(Buffer.from(path)).slice(0, 16)
 }

@@ -91,6 +91,12 @@ test("what does no harm is not complained of", () => {
   expect(said({ settings: gcs, packs: { versioning: { value: false } } }).filter((line) => line.startsWith("wrong"))).toEqual([])
 })
 
+test("public access is only worth knowing at a store of another kind, which may have nothing to block it with", () => {
+  const elsewhere = { ...s3, endpoint: "https://s3.example.net" }
+  const lines = said({ settings: elsewhere, packs: { publicAccessBlocked: { value: false } } })
+  expect(lines).toContain("note packs: public access is not blocked")
+})
+
 test("is worth knowing: another region, a key of one's own, no lock at all, what is not known", () => {
   const { lock: _lock, ...unlocked } = s3
   const unknown = { unknown: "the credentials may not ask" }

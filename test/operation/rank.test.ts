@@ -33,7 +33,11 @@ test("a site that answers comes first, then what lacks least, then what has leas
 })
 
 test("among sound sites the cheapest is first, unless it is much slower; a price that is not known comes last", () => {
-  const [dear, cheap, unknown] = [site("dear", { cost: usd(12.4), seconds: 100 }), site("cheap", { seconds: 250 }), site("unknown", { cost: null })]
+  const [dear, cheap, unknown] = [
+    site("dear", { cost: usd(12.4), seconds: 100 }),
+    site("cheap", { seconds: 250 }),
+    site("unknown", { cost: null }),
+  ]
   expect(order([unknown, dear, cheap])).toEqual(["cheap", "dear", "unknown"])
   const crawling = site("crawling", { seconds: 701 })
   expect(order([crawling, dear, cheap])).toEqual(["cheap", "dear", "crawling"])

@@ -137,7 +137,12 @@ test("written over with the agent's own credentials everywhere else, everything 
   const at = await setting()
   const { lab, disk, s3, gcs, opened } = at
   for (const key of filesAt(disk)) writeFileSync(join(disk, key), "ransom")
-  for (const { bucket, key } of objectsAt(s3)) await bucket.put(key, Buffer.from("ransom"), { metadata: latestOf(bucket, key).metadata })
+  // The first layer has the checksum header of the good bytes still, so that it cannot even be read.
+  for (const { bucket, key } of objectsAt(s3)) {
+    const { metadata } = latestOf(bucket, key)
+    await bucket.put(key, Buffer.from("ransom"), { metadata })
+    for (const text of ["more ransom", "and more"]) await bucket.put(key, Buffer.from(text), { metadata: { ...metadata, checksums: {} } })
+  }
   for (const { bucket, key } of objectsAt(gcs)) bucket.change(key, () => [])
   using world = upkeepWorld(lab, { homes: sites })
   expect(await repair({ dryRun: false, full: true }, world)).toMatchObject({ outcome: "ok", lostCount: 0 })

@@ -139,6 +139,15 @@ test("a dry run says what a repair would do, and changes nothing", async () => {
   expect(did.sites.find(({ site }) => site === "c")?.copied).toBe(before[0]?.length)
 })
 
+test("a dry run says what is lost, as a repair would", async () => {
+  const scene = fresh()
+  const key = anyOf(scene, "a", "data pack")
+  for (const name of names) scene.objectsAt(name).delete(key)
+  for (const dryRun of [true, false]) {
+    expect(await mend(scene, { dryRun }), String(dryRun)).toMatchObject({ outcome: "failed", lost: [{ object: key }], remainingCount: 3 })
+  }
+})
+
 describe("rot does not spread", () => {
   test("a rotten source is passed over, found out, and mended with the rest", async () => {
     const scene = fresh()
@@ -314,6 +323,18 @@ describe("a copy that the site will not have replaced", () => {
     using after = upkeepWorld(lab, { sites: scene.sites(), catalog, durable: { copies: 3, providers: 3 } })
     expect(await scrub({ reading: "full" }, after)).toMatchObject({ outcome: "ok", short: 0 })
   })
+})
+
+test("a site that says it replaced a copy, and did not, is not believed", async () => {
+  const scene = fresh()
+  const key = anyOf(scene, "b", "data pack")
+  put(scene.objectsAt("b"), key, flipped(bytesAt(scene.objectsAt("b"), key), 1))
+  const { sites } = withFaults(scene, new Map(), (opened) => ({
+    ...opened,
+    replace: async (name, bytes) => ({ key: name, bytes: bytes.length, storedAt: lab.clock.now() }),
+  }))
+  const report = await mend(scene, { full: true }, { sites })
+  expect(report).toMatchObject({ outcome: "partial", remaining: [{ site: "b", object: key }] })
 })
 
 describe.for(["failed-before-applied", "applied-then-failed"] as const)("whichever call %s", (effect) => {

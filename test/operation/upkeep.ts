@@ -12,7 +12,7 @@ import { jobOf, type Lab, type WorldOptions } from "./lab.ts"
 import { filesOf } from "./trees.ts"
 
 export const names = ["a", "b", "c"]
-export const datasets = ["call-recordings", "switch-config"]
+const datasets = ["call-recordings", "switch-config"]
 
 /** Two customers' recordings and a switch's configuration, after two runs of each, at three sites. */
 export interface Kept {

@@ -1,7 +1,9 @@
 import { execFileSync } from "node:child_process"
 import { createPublicKey } from "node:crypto"
-import { copyFile, mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises"
+import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises"
 import { describe, expect, it, type TestContext } from "vitest"
+import { decodeBundle } from "../../src/format/bundle.ts"
+import { trustKey } from "../../src/format/names.ts"
 import { requireTool } from "../requires.ts"
 import { type Place, place } from "./holdline.ts"
 
@@ -60,6 +62,21 @@ async function record(at: Place, ...signatures: readonly string[]) {
 }
 
 describe("site retire", () => {
+  it("is no site that upkeep waits for, or misses anything at", async (context) => {
+    await using at = await operator(context)
+    await rename(at.path("q/sites/two"), at.path("lost"))
+    expect(await at.run([...config, "repair"])).toMatchObject({ exit: 3 })
+    await ask(at)
+    expect(await record(at, sign(at, "ada"), sign(at, "ben"))).toMatchObject({ exit: 0 })
+    for (const memory of ["with the memory of a host", "with none"]) {
+      const scrubbed = await at.run([...config, "scrub", "--full"])
+      expect(scrubbed, memory).toMatchObject({ exit: 0, stdout: expect.stringMatching(/hashed {2}2 sites/) })
+      const repaired = await at.run([...config, "repair"])
+      expect(repaired, memory).toMatchObject({ exit: 0, stderr: expect.stringContaining("two: retired on") })
+      await rm(at.path("q/state/catalog.sqlite"), { force: true })
+    }
+  })
+
   it("takes a lost site out of the count: runs go on without it, every command that reads leaves it out", async (context) => {
     await using at = await operator(context)
     await rename(at.path("q/sites/two"), at.path("lost"))
@@ -105,6 +122,22 @@ describe("site retire", () => {
     expect(await readFile(at.path("out/vars.xml"), "utf8")).toBe("<include/>")
   })
 
+  it("leaves a site unheard that is there all the same: it may not say any more whom to believe", async (context) => {
+    await using at = await operator(context)
+    await ask(at)
+    expect(await record(at, sign(at, "ada"), sign(at, "ben"))).toMatchObject({ exit: 0 })
+    await done(at, [...config, "key", "trust", "--root", root, "--yes", "--remove-person", "ben"])
+    const newest = decodeBundle(await readFile(at.path("q/keys/trust.json")), "trust").lists.at(-1) ?? Buffer.of()
+    await writeFile(at.path("q/sites/two", trustKey(4, newest)), newest)
+    await done(at, [...config, "run", "switch"])
+    await done(at, [...config, "snapshots", "list"])
+    expect(await readdir(at.path("q/sites/one/v1/trust"))).toHaveLength(3)
+    expect((await done(at, [...config, "snapshots", "list", "--from", "two"])).stdout).toContain("switch")
+    await done(at, [...config, "run", "switch"])
+    // Asked by name, it was heard, and this host has followed its list since.
+    expect(await readdir(at.path("q/sites/one/v1/trust"))).toHaveLength(4)
+  })
+
   it("is recorded once, however often it is asked for", async (context) => {
     await using at = await operator(context)
     await ask(at)
@@ -116,7 +149,9 @@ describe("site retire", () => {
     const again = await at.run([...config, "site", "retire", "two", "--statement", "more.json", "--reason", "again"])
     expect(again).toMatchObject({ exit: 0, stdout: expect.stringContaining("two: retired on") })
   })
+})
 
+describe("site retire where it must not be", () => {
   const refusals: readonly (readonly [string, (at: Place) => Promise<readonly string[]> | readonly string[], string, number])[] = [
     ["one signature", (at) => [sign(at, "ada")], "approved by ada alone, two people are needed", 4],
     ["two of one person", (at) => [sign(at, "ada"), sign(at, "ada")], "ada has signed already", 4],

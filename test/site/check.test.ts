@@ -185,6 +185,19 @@ test("credentials that may not write are no finding: what they cannot find out i
   expect(rowsOf(stdout)).toEqual({ "keeps and gives back what it is given": "unknown" })
 })
 
+test("the doctor says what is set wrong, and where the rights of an agent end", async () => {
+  const rule = "<Rule><ID>tidy</ID><Status>Enabled</Status><Prefix></Prefix><Expiration><Days>30</Days></Expiration></Rule>"
+  const { at, s3, gcs } = await host({ s3: { ...lockedS3, lifecycle: `<LifecycleConfiguration>${rule}</LifecycleConfiguration>` } })
+  gcs.store.bucket("vault-keys")?.configure({ softDeletePolicy: { retentionDurationSeconds: "604800" } })
+  s3.faults.plan({ operation: "GetBucketReplication", action: { kind: "status", status: 403, code: "AccessDenied" } })
+  const { exit, stdout } = await at.run([...config, "doctor"], { now: new Date() })
+  expect(exit).toBe(6)
+  expect(stdout).toContain("site two         vault: lifecycle rule tidy (everything) deletes objects, whatever their class says")
+  expect(stdout).toContain("site two         vault: not known: replication (the credentials may not ask)")
+  expect(stdout).toContain("site three       vault-keys: soft delete is on: the key of an erased account can be brought back for 7 days")
+  expect(stdout).toContain("site three       vault: eu, versions off, lock governance 28 days")
+})
+
 const recordSchema = z.object({
   type: z.literal("site"),
   abilities: z.array(z.object({ ability: z.string(), answer: z.string(), text: z.string(), isFinding: z.boolean() })),

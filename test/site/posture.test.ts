@@ -46,7 +46,7 @@ describe("the posture of S3 buckets", () => {
         ...{ versioning: "Enabled", lock: true, defaultMode: "GOVERNANCE", defaultDays: 28 },
         ...{ publicAccessBlock: blockedXml(), encryption: encryptionXml },
       },
-      { versioning: "Suspended", publicAccessBlock: blockedXml(blocked.slice(1)) },
+      { versioning: "Suspended", publicAccessBlock: blockedXml(blocked.slice(0, 3)) },
     )
     const none = { softDeleteDays: { value: 0 }, replicatedTo: { value: [] }, lifecycle: { value: [] }, region: { value: "us-east-1" } }
     expect(await read()).toEqual({
@@ -59,6 +59,11 @@ describe("the posture of S3 buckets", () => {
         ...{ objectLock: { value: false }, publicAccessBlocked: { value: false }, encryption: { value: null } },
       },
     })
+  })
+
+  test("counts public access as blocked where it is without effect, although it could be set", async () => {
+    const { read } = await s3({ publicAccessBlock: blockedXml(["IgnorePublicAcls", "RestrictPublicBuckets"]) })
+    expect((await read())?.packs.publicAccessBlocked).toEqual({ value: true })
   })
 
   test("names the rules that could meet an object of ours, and no others", async () => {

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { text } from "node:stream/consumers"
@@ -96,6 +96,39 @@ test("one run keeps the same objects in a directory, at S3 and at GCS, and any o
   }
   expect(s3.mistakes).toEqual([])
 })
+
+/** A disk that is not mounted any more; an account that was closed. */
+const gone = {
+  one: ({ root }: Host) => rename(join(root, "sites", "one"), join(root, "sites", "not-mounted")),
+  two: async ({ s3 }: Host) => s3.faults.plan({ action: { kind: "status", status: 403, code: "AccountProblem" } }),
+  three: async ({ gcs }: Host) => gcs.faults.plan({ action: { kind: "status", status: 403, code: "accountDisabled" } }),
+}
+
+test.each(["one", "two", "three"] as const)(
+  "%s is all that is left, and what the host remembered is gone too: everything comes back",
+  async (left) => {
+    const at = await host()
+    const { root, s3, gcs, run } = at
+    const recording = randomBytes(3 * 1024 * 1024)
+    await writeFile(join(root, "source", "a.wav"), recording)
+    await writeFile(join(root, "source", "b.xml"), "<b/>\n")
+    const ran = await run("run", "settings")
+    expect(ran.exit, ran.out + ran.err).toBe(0)
+    for (const [site, take] of Object.entries(gone)) if (site !== left) await take(at)
+    await rm(join(root, "state"), { recursive: true })
+
+    const identity = join(root, "keys", "operations.identity")
+    const out = join(root, "out")
+    const restored = await run("--json", "restore", "run", "settings", "--to", out, "--identity", identity)
+    expect(restored.exit, restored.out + restored.err).toBe(0)
+    const summary: unknown = JSON.parse(restored.out.trimEnd().split("\n").at(-1) ?? "")
+    const ranked = [expect.objectContaining({ name: left, answers: true }), expect.objectContaining({ answers: false }), expect.anything()]
+    expect(summary).toMatchObject({ outcome: "ok", fetched: [{ site: left }], sites: ranked, restored: { files: 2 } })
+    expect(Buffer.compare(await readFile(join(out, "a.wav")), recording)).toBe(0)
+    expect(await readFile(join(out, "b.xml"), "utf8")).toBe("<b/>\n")
+    expect([...s3.faults.unmet, ...gcs.faults.unmet]).toEqual([])
+  },
+)
 
 test("a run during which each bucket stumbles is whole all the same", async () => {
   const { root, s3, gcs, run } = await host()

@@ -24,7 +24,7 @@ function scene(): Scene {
       now += ms
     },
     call: (answer = async () => "there") =>
-      health.guard("dub", "get x", () => {
+      health.guard("dub", () => {
         reached += 1
         return answer()
       }),
@@ -38,7 +38,7 @@ async function failTimes({ call }: Scene, times: number): Promise<void> {
 test("a site that fails a few times in a row is left alone for a while, and the refusal says since when and why", async () => {
   const world = scene()
   await failTimes(world, circuitFailuresMax)
-  await expect(world.call()).rejects.toThrow("dub: get x: left alone for 30.0 s, since it failed: get x: no answer within 15 s")
+  await expect(world.call()).rejects.toThrow("dub: get x: no answer within 15 s; left alone for 30.0 s")
   expect(world.reached()).toBe(circuitFailuresMax)
   expect(world.health.isFailing("dub")).toBe(true)
 })
@@ -95,12 +95,16 @@ test("a site that is back is trusted only after a few answers: one failure among
   expect(await world.call()).toBe("there")
 })
 
-test("what is known of a site outlives the process", async () => {
+test("a new process tries a site that failed with one call, and waits for it no longer than that", async () => {
   const world = scene()
   await failTimes(world, circuitFailuresMax)
   const later = new SiteHealth({ now: () => new Date("2031-03-04T12:00:10Z") }, world.health.conditions())
-  await expect(later.guard("dub", "get x", async () => "there")).rejects.toThrow("left alone for 20.0 s, since it failed: get x")
-  expect(later.hasAnswered("dub")).toBe(false)
+  expect(later.isFailing("dub")).toBe(true)
+  expect(later.patienceMs("dub")).toBe(0)
+  const tries = await Promise.allSettled([later.guard("dub", away), later.guard("dub", async () => "there")])
+  expect(tries).toMatchObject([{ status: "rejected" }, { status: "rejected", reason: { message: expect.stringMatching(/left alone for 1m 00s$/) } }])
+  const back = new SiteHealth({ now: () => new Date("2031-03-04T12:00:20Z") }, later.conditions())
+  expect(await Promise.all([back.guard("dub", async () => "back"), back.guard("dub", async () => "there")])).toEqual(["back", "there"])
 })
 
 test("a clock that was set back leaves no site alone for years", async () => {

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { type FaultAction, flipped } from "../fault-queue.ts"
 import type { Front, ServerWorld } from "../server.ts"
+import type { GcsAuthority } from "./authority.ts"
 import { createBucket, deleteBucket, getBucket, listBuckets, lockRetentionPolicy, patchBucket } from "./buckets.ts"
 import { type Answer, type Call, json, readBody } from "./call.ts"
 import { compose, get, list, patch, remove, restore, rewrite } from "./objects.ts"
@@ -13,6 +14,8 @@ export interface GcsOptions {
   readonly tokens?: Tokens
   /** Downloads do not say how they are stored, as behind some proxies. */
   readonly hidesStoredEncoding?: boolean
+  /** Holds every request to roles and conditions; absent: everything is allowed. */
+  readonly authority?: GcsAuthority
   /** A page of a listing ends after two entries, whatever was asked for. */
   readonly shortPages?: boolean
 }
@@ -32,7 +35,7 @@ export function gcsFront(world: ServerWorld, options: GcsOptions = {}): Front {
       return
     }
     const authenticated = options.tokens === undefined || route.operation === "token"
-    const answer = await answerOf(route, fault, authenticated ? undefined : tokens)
+    const answer = await answerOf(route, fault, { tokens: authenticated ? undefined : tokens, authority: options.authority })
     // Who has gone away gets no answer; what came of a resumable upload is kept all the same.
     const hidden = options.hidesStoredEncoding === true ? { ...answer, headers: withoutStoredEncoding(answer.headers) } : answer
     if (!received.broken) send(request, response, { answer: hidden, fault, world })
@@ -51,13 +54,20 @@ interface Route {
   run(call: Call): Answer | Promise<Answer>
 }
 
-async function answerOf(route: Route, fault: FaultAction | undefined, tokens: Tokens | undefined): Promise<Answer> {
+interface Guards {
+  readonly tokens: Tokens | undefined
+  readonly authority: GcsAuthority | undefined
+}
+
+async function answerOf(route: Route, fault: FaultAction | undefined, { tokens, authority }: Guards): Promise<Answer> {
   if (fault?.kind === "status" && fault.applied !== true) return faultAnswer(fault)
   const { call } = route
   const damaged = fault?.kind === "flip-up" ? { ...call, body: flipped(call.body) } : call
   const seen = fault?.kind === "stale-list" ? { ...damaged, missing: fault.missing } : damaged
   try {
     tokens?.check(call)
+    const ofBucket = route.operation === "storage.objects.list" || route.operation.startsWith("storage.buckets.")
+    authority?.check({ operation: route.operation, bucket: call.path[1] ?? "", key: ofBucket ? "" : route.key }, seen)
     const answer = await route.run(seen)
     return fault?.kind === "status" ? faultAnswer(fault) : answer
   } catch (error) {

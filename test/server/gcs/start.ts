@@ -9,7 +9,7 @@ import { type GcsOptions, gcsFront } from "./front.ts"
 export interface StandInOptions extends GcsOptions {
   readonly clock?: Clock
   /** The directory of another, whose objects this one begins with. */
-  readonly copyOf?: string
+  readonly copyOf?: string | undefined
 }
 
 /** A GCS stand-in on a directory of its own, which goes with it. */

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import { checksumsOf, hexToBase64 } from "../checksums.ts"
 import { type FaultAction, flipped } from "../fault-queue.ts"
 import type { Front, ServerWorld } from "../server.ts"
+import type { S3Authority } from "./authority.ts"
 import * as bucket from "./bucket.ts"
 import type { Answer, Call, VendorMode } from "./call.ts"
 import { listObjectsV2, listObjectVersions } from "./listing.ts"
@@ -18,10 +19,11 @@ import { document } from "./xml.ts"
 export interface S3FrontOptions {
   readonly credentials: Credentials
   readonly vendor?: ReadonlySet<VendorMode>
+  readonly authority?: S3Authority | undefined
 }
 
 /** The stand-in as S3: path style, Signature Version 4. README.md says where it differs from production. */
-export function s3Front({ credentials, vendor = new Set() }: S3FrontOptions): (world: ServerWorld) => Front {
+export function s3Front({ credentials, vendor = new Set(), authority }: S3FrontOptions): (world: ServerWorld) => Front {
   return ({ store, clock, faults }) => {
     const uploads = new Uploads()
 
@@ -34,9 +36,11 @@ export function s3Front({ credentials, vendor = new Set() }: S3FrontOptions): (w
       const received = await readBody(message)
       const now = fault?.kind === "clock-skew" ? new Date(clock.now().getTime() + fault.ms) : clock.now()
       checkSignature(request, credentials, now)
+      authority?.check(request, operation)
       const { body, given } = decodeBody(request, received, vendor, fault?.kind === "flip-up")
       const missing = fault?.kind === "stale-list" ? fault.missing : 0
-      return await perform(operation, { request, body, given, store, clock, vendor, missing }, uploads)
+      const answer = await perform(operation, { request, body, given, store, clock, vendor, missing }, uploads)
+      return authority === undefined ? answer : withoutLock(answer, request, authority)
     }
 
     return async (message, response) => {
@@ -50,6 +54,14 @@ export function s3Front({ credentials, vendor = new Set() }: S3FrontOptions): (w
       await send(fault, request, response, { ...outcome, headers: { ...headers, ...outcome.headers } })
     }
   }
+}
+
+/** Whoever may not see the lock of an object is told of the object all the same. */
+function withoutLock(answer: Answer, request: S3Request, authority: S3Authority): Answer {
+  const shown = Object.entries(answer.headers ?? {})
+  const hidden = shown.filter(([name]) => !name.startsWith("x-amz-object-lock-"))
+  if (hidden.length === shown.length || authority.allows("s3:GetObjectRetention", request)) return answer
+  return { ...answer, headers: Object.fromEntries(hidden) }
 }
 
 /** What a fault does before anything is applied; false where that was all. */

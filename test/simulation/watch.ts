@@ -1,0 +1,106 @@
+import { type Commit, decodeCommit, isControl, isKeyRecord, packNameOf } from "../../src/format/commit.ts"
+import { fitsName, packKey, parseCommitKey } from "../../src/format/names.ts"
+import type { RunReport } from "../../src/report/run.ts"
+import type { MemoryObjects } from "../../src/site/memory.ts"
+import type { SiteName } from "./plan.ts"
+
+interface Register {
+  readonly seq: number
+  readonly objects: readonly string[]
+}
+
+/** Watches what the sites keep, and notes what must never be. */
+export class Watch {
+  readonly problems: string[] = []
+  readonly #objects: ReadonlyMap<SiteName, MemoryObjects>
+  readonly #publicKey: string
+  readonly #commits = new Map<string, Commit>()
+  /** Key objects registered, and where. */
+  readonly #registers: Register[] = []
+
+  constructor(objects: ReadonlyMap<SiteName, MemoryObjects>, publicKey: string) {
+    this.#objects = objects
+    this.#publicKey = publicKey
+  }
+
+  /** A site took an object: where it is a commit, all that it needs must be there at this moment. */
+  placed(site: SiteName, key: string): void {
+    if (parseCommitKey(key) === null) return
+    this.problems.push(...this.#breaches(site, key, { hashed: false }).map((breach) => `when it was placed: ${breach}`))
+  }
+
+  /** What a run says is durable is: at two sites, with all it needs; and a site that holds it, as the run says, does. */
+  reported({ commits, sites }: RunReport): void {
+    for (const { seq, sha256, held, durable } of commits) {
+      const key = this.#keyOf(sha256)
+      const at = [...this.#objects].filter(([, objects]) => key !== null && objects.has(key)).map(([site]) => site)
+      const whole = at.filter((site) => key !== null && this.#breaches(site, key, { hashed: false }).length === 0)
+      for (const site of held) if (!at.some((name) => name === site)) this.problems.push(`${site}: commit ${String(seq)} is not there, as was said`)
+      if (durable && whole.length < 2) this.problems.push(`commit ${String(seq)} is not durable, as was said: whole at ${whole.join(", ")}`)
+    }
+    for (const { name, held } of sites) {
+      const really = commits.every(({ held: at }) => at.includes(name))
+      if (held && !really) this.problems.push(`${name}: said to hold what it does not`)
+    }
+  }
+
+  /** Every object is what its name says, every commit has all it needs, and every site has every commit. */
+  converged(): void {
+    const all = new Set([...this.#objects].flatMap(([, objects]) => [...objects.keys()].filter((key) => parseCommitKey(key) !== null)))
+    for (const [site, objects] of this.#objects) {
+      for (const key of all) {
+        if (objects.has(key)) this.problems.push(...this.#breaches(site, key, { hashed: true }))
+        else this.problems.push(`${site}: ${key} never came there`)
+      }
+    }
+  }
+
+  get commits(): number {
+    return this.#commits.size
+  }
+
+  #breaches(site: SiteName, key: string, { hashed }: { readonly hashed: boolean }): string[] {
+    const commit = this.#read(site, key)
+    if (commit === null) return [`${site}: ${key} cannot be read`]
+    const objects = this.#objectsAt(site)
+    const packs = commit.body.packs.map((pack) => packNameOf(commit.body.agent, pack))
+    const registers = this.#registers.filter(({ seq }) => seq <= commit.body.seq).flatMap((register) => register.objects)
+    const breaches: string[] = []
+    for (const pack of packs) {
+      const there = objects.get(packKey(pack))
+      if (there === undefined) breaches.push(`lacks ${packKey(pack)}`)
+      else if (there.bytes.length !== pack.bytes) breaches.push(`has ${packKey(pack)} cut short`)
+      else if (hashed && !fitsName(packKey(pack), there.bytes)) breaches.push(`has ${packKey(pack)} with other bytes`)
+    }
+    for (const name of registers) {
+      const there = objects.get(name)
+      if (there === undefined) breaches.push(`lacks ${name}`)
+      else if (hashed && !fitsName(name, there.bytes)) breaches.push(`has ${name} with other bytes`)
+    }
+    return breaches.map((breach) => `${site}: commit ${String(commit.body.seq)} ${breach}`)
+  }
+
+  // A commit's bytes are the same at every site, so that it is read once; one that rotted is no commit.
+  #read(site: SiteName, key: string): Commit | null {
+    const bytes = this.#objectsAt(site).get(key)?.bytes
+    const known = this.#commits.get(key)
+    if (known !== undefined) return bytes === undefined ? null : known
+    if (bytes === undefined || !fitsName(key, bytes)) return null
+    const commit = decodeCommit(bytes, () => [this.#publicKey])
+    this.#commits.set(key, commit)
+    const objects = isControl(commit) ? commit.body.records.filter(isKeyRecord).map(({ object }) => object) : []
+    if (objects.length > 0) this.#registers.push({ seq: commit.body.seq, objects })
+    return commit
+  }
+
+  #keyOf(sha256: string): string | null {
+    for (const [key, commit] of this.#commits) if (commit.sha256 === sha256) return key
+    return null
+  }
+
+  #objectsAt(site: SiteName): MemoryObjects {
+    const objects = this.#objects.get(site)
+    if (objects === undefined) throw new Error(`no site ${site}`)
+    return objects
+  }
+}
