@@ -1,11 +1,13 @@
 import type { Command } from "commander"
 import { Cron } from "croner"
 import type { Catalog } from "../catalog/catalog.ts"
+import { type Lag, rememberedLags } from "../catalog/lag.ts"
 import { lastProof, type Proof } from "../catalog/proofs.ts"
 import { listRuns } from "../catalog/runs.ts"
 import type { RunReport } from "../report/run.ts"
 import { type StatusJob, statusText } from "../report/status.ts"
 import { readStoredRun } from "../report/stored-run.ts"
+import { formatDuration } from "../units.ts"
 import type { Loaded } from "../wiring/config.ts"
 import type { Job } from "../wiring/jobs.ts"
 import type { Bench } from "./bench.ts"
@@ -57,7 +59,9 @@ function statusOf(job: Job, catalog: Catalog | null, now: Date): StatusJob {
   const ageSeconds = good === undefined ? null : (now.getTime() - Date.parse(good.started)) / 1000
   const rpoSeconds = job.objective === undefined ? null : job.objective.rpo / 1000
   const proof = catalog === null ? undefined : lastProof(catalog, job.dataset)
+  const lags = catalog === null ? [] : rememberedLags(catalog).filter(({ dataset }) => dataset === job.dataset)
   const held = new Set(good?.sites.filter((site) => site.held).map(({ name }) => name))
+  if (good !== undefined) for (const { site, commits } of lags) if (commits === 0) held.add(site)
   return {
     name: job.name,
     lastGood: good?.started ?? null,
@@ -65,7 +69,7 @@ function statusOf(job: Job, catalog: Catalog | null, now: Date): StatusJob {
     rpoSeconds,
     sites: job.sites.map((name) => ({ name, held: held.has(name) })),
     proven: provenOf(good, proof, now),
-    ...judgement({ good, last, proof, ageSeconds, rpoSeconds, held: job.sites.every((name) => held.has(name)) }),
+    ...judgement({ good, last, proof, ageSeconds, rpoSeconds, behind: job.sites.filter((name) => !held.has(name)), lags, now }),
   }
 }
 
@@ -83,10 +87,13 @@ interface Evidence {
   readonly proof: Proof | undefined
   readonly ageSeconds: number | null
   readonly rpoSeconds: number | null
-  readonly held: boolean
+  /** Sites that do not hold everything. */
+  readonly behind: readonly string[]
+  readonly lags: readonly Lag[]
+  readonly now: Date
 }
 
-function judgement({ good, last, proof, ageSeconds, rpoSeconds, held }: Evidence): Pick<StatusJob, "state" | "why" | "next"> {
+function judgement({ good, last, proof, ageSeconds, rpoSeconds, behind, lags, now }: Evidence): Pick<StatusJob, "state" | "why" | "next"> {
   const show = (report: RunReport): string => `holdline runs show ${report.run.slice(0, 12)}`
   if (good === undefined) {
     if (last === undefined) return { state: "never", why: "has never run on this host", next: null }
@@ -100,9 +107,20 @@ function judgement({ good, last, proof, ageSeconds, rpoSeconds, held }: Evidence
     return { state: "degraded", why: "the last verification found something", next: `holdline verify ${good.dataset}@latest` }
   }
   if (lastWord !== "") return { state: "degraded", why: lastWord.slice(2), next: look }
-  if (held) return { state: "ok", why: null, next: null }
-  const behind = good.sites.filter((site) => !site.held).map(({ name }) => name)
-  return { state: "degraded", why: `${behind.join(", ")} behind`, next: `holdline site check ${behind.join(" ")}` }
+  if (behind.length === 0) return { state: "ok", why: null, next: null }
+  const why = behind.map(
+    (name) =>
+      `${name} behind${lagOf(
+        lags.find(({ site }) => site === name),
+        now,
+      )}`,
+  )
+  return { state: "degraded", why: why.join(", "), next: `holdline site check ${behind.join(" ")}` }
+}
+
+function lagOf(lag: Lag | undefined, now: Date): string {
+  if (lag === undefined || lag.since === null) return ""
+  return ` for ${formatDuration(Math.max(0, now.getTime() - Date.parse(lag.since)))}`
 }
 
 /** The job that is due next by its schedule. */

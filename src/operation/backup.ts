@@ -122,7 +122,7 @@ async function work(job: BackupJob, source: Source, run: Run): Promise<void> {
     if (!world.signal.aborted) await converge(world, log, job.dataset)
     for (const [index, commit] of run.commits.entries()) run.commits[index] = asHeldNow(commit, log, world)
   }
-  if (run.commits.some(({ durable }) => !durable)) await refuseLostKeys(world, log)
+  if (!run.commits.every(({ durable }) => durable)) await refuseLostKeys(world, log)
 }
 
 // What lagged when the commit was placed may have been brought it since.

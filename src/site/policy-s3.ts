@@ -122,15 +122,15 @@ export function s3Commands(settings: S3Settings, chosen: readonly Role[], reques
   const { endpoint, region } = settings
   const at = endpoint === undefined ? `--region ${region}` : `--endpoint-url ${endpoint}`
   const place = endpoint === undefined && region !== "us-east-1" ? ` --create-bucket-configuration LocationConstraint=${region}` : ""
-  // Ceph's gateway of version 16 takes BlockPublicAcls for a refusal of every upload; what the others block is enough.
-  const blockAcls = String(endpoint === undefined)
+  // Ceph's gateway of version 16 takes these two for a refusal of every upload and of every policy; the others have their effect.
+  const refuses = String(endpoint === undefined)
   const made = bucketPlans(settings).flatMap(({ name, mode, days }) => [
     `aws s3api create-bucket ${at} --bucket ${name} --object-lock-enabled-for-bucket${place}`,
     `aws s3api put-bucket-versioning ${at} --bucket ${name} --versioning-configuration Status=Enabled`,
     `aws s3api put-object-lock-configuration ${at} --bucket ${name} --object-lock-configuration \\`,
     `  'ObjectLockEnabled=Enabled,Rule={DefaultRetention={Mode=${mode},Days=${String(days)}}}'`,
     `aws s3api put-public-access-block ${at} --bucket ${name} --public-access-block-configuration \\`,
-    `  'BlockPublicAcls=${blockAcls},IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true'`,
+    `  'BlockPublicAcls=${refuses},IgnorePublicAcls=true,BlockPublicPolicy=${refuses},RestrictPublicBuckets=true'`,
     "",
   ])
   const policies = chosen.flatMap((role) => [

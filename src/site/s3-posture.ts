@@ -84,7 +84,7 @@ function defaultLockOf({ Mode, Days, Years = 0 }: z.infer<typeof retentionSchema
 }
 
 const flag = z.boolean().default(false)
-// These two keep everybody out, whatever is set; the other two refuse to have it set, by which radosgw 16 means every upload.
+// These two keep everybody out, whatever is set; the other two refuse to have it set, by which radosgw 16 means more.
 const publicAccessSchema = z
   .object({ PublicAccessBlockConfiguration: z.object({ IgnorePublicAcls: flag, RestrictPublicBuckets: flag }) })
   .transform(({ PublicAccessBlockConfiguration: { IgnorePublicAcls, RestrictPublicBuckets } }) => IgnorePublicAcls && RestrictPublicBuckets)

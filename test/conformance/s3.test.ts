@@ -4,6 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest"
 import { systemClock } from "../../src/clock.ts"
+import { tryAbilities } from "../../src/operation/abilities.ts"
 import { s3Site } from "../../src/site/s3.ts"
 import type { OpenedSite } from "../../src/site/site.ts"
 import { describeSite } from "../contract/site.ts"
@@ -47,6 +48,22 @@ test("a real server is examined too, where this machine has one", (context) => {
 if (named !== null) {
   describeS3({ name: `the named server, ${named.kind},`, access: async () => named.access, failing: named.failing })
   describeSite(`a bucket at the named server, ${named.kind},`, async () => await siteAt(named))
+}
+
+if (named !== null) {
+  test(`a check of the named server, ${named.kind}, finds that it can do what a site needs, and what is set there`, async () => {
+    const opened = await siteAt(named)
+    const abilities = await tryAbilities(opened, { agent: "pbx", signal: new AbortController().signal })
+    const answers = Object.fromEntries(abilities.map(({ ability, answer }) => [ability, answer]))
+    expect(answers).toMatchObject({
+      "keeps and gives back what it is given": "yes",
+      "lists at once, in the order of the keys": "yes",
+      "gives back exactly the part asked for": "yes",
+      "keeps the versions behind a name": "yes",
+    })
+    const posture = await opened.posture?.()
+    expect(posture?.packs).toMatchObject({ versioning: { value: true }, lock: { value: null }, lifecycle: { value: [] } })
+  })
 }
 
 /** A site of two new buckets that keep versions. */

@@ -36,6 +36,7 @@ export interface Simulated {
   readonly faults: readonly { readonly kind: FaultKind; readonly planned: number; readonly met: number }[]
 }
 
+let repairMs = 0, stateMs = 0, callMs = 0
 const hourMs = 3_600_000
 const start = new Date("2031-03-01T00:00:00Z")
 /** The configuration is kept every so many hours. */
@@ -129,7 +130,7 @@ class Month {
     const moments = [0.3, 0.6].map((share) => Math.floor((share + this.#dice.next() / 4) * this.#days * 24))
     const asOf: number[] = []
     for (this.#hour = 0; this.#hour < this.#days * 24; this.#hour++) {
-      const c0 = process.cpuUsage(); await this.#passHour(); const c1 = process.cpuUsage(c0); if (this.#hour % 48 === 3 || this.#hour % 48 === 13 || c1.user > 500000) console.error(this.#hour, (c1.user + c1.system) / 1000, [...this.#objects.values()].map((o) => o.size).join())
+      await this.#passHour()
       this.#refuse(this.#watch.problems)
       if (moments.includes(this.#hour)) asOf.push(this.#lab.clock.now().getTime())
     }
@@ -154,14 +155,14 @@ class Month {
     this.#configuration.live(hour)
     const trouble = this.#plan.troubles.find((each) => each.hour === this.#hour)?.kind ?? null
     const source = this.#calls.capturing(hour, trouble)
-    const report = await this.#runCalls(source)
+    const c1 = process.cpuUsage(); const report = await this.#runCalls(source); callMs += process.cpuUsage(c1).user / 1000
     if (trouble !== null && (source.missed || source.failed)) this.#meet(trouble)
     if (report !== null) this.#judge(report, source)
     if (this.#hour % configurationEvery === 0) {
       this.#weather.forget()
-      this.#judge(await this.#host.run(jobOf({ mode: "state" }), this.#configuration), this.#configuration)
+      const c0 = process.cpuUsage(); this.#judge(await this.#host.run(jobOf({ mode: "state" }), this.#configuration), this.#configuration); stateMs += process.cpuUsage(c0).user / 1000
     }
-    await this.#damageAndRepair()
+    const c0 = process.cpuUsage(); await this.#damageAndRepair(); repairMs += process.cpuUsage(c0).user / 1000; if (this.#hour % 100 === 0) console.error(this.#hour, { repairMs, stateMs, callMs, total: process.cpuUsage().user / 1000 })
   }
 
   async #runCalls(source: Capturing): Promise<RunReport | null> {

@@ -31,7 +31,7 @@ function inserts(server: StandIn): number | undefined {
   return server.requests.get("storage.objects.insert")
 }
 
-// Each of these is a reason for a line of src/site/gcs.ts: where one is no longer true of a newer client, that line can go.
+// Each of these is a reason for a line of src/site/gcs-client.ts: where one is no longer true of a newer client, that line can go.
 describe("the client", () => {
   test("repeats with maxRetries: 0, which counts as unset, and not with autoRetry: false", async () => {
     const unset = await withClient({ retryOptions: { maxRetries: 0, retryDelayMultiplier: 1 } })

@@ -102,7 +102,10 @@ test("a new process tries a site that failed with one call, and waits for it no 
   expect(later.isFailing("dub")).toBe(true)
   expect(later.patienceMs("dub")).toBe(0)
   const tries = await Promise.allSettled([later.guard("dub", away), later.guard("dub", async () => "there")])
-  expect(tries).toMatchObject([{ status: "rejected" }, { status: "rejected", reason: { message: expect.stringMatching(/left alone for 1m 00s$/) } }])
+  expect(tries).toMatchObject([
+    { status: "rejected" },
+    { status: "rejected", reason: { message: expect.stringMatching(/left alone for 1m 00s$/) } },
+  ])
   const back = new SiteHealth({ now: () => new Date("2031-03-04T12:00:20Z") }, later.conditions())
   expect(await Promise.all([back.guard("dub", async () => "back"), back.guard("dub", async () => "there")])).toEqual(["back", "there"])
 })
