@@ -109,21 +109,53 @@ async function* listPersistently<T>(
   policy: RetryPolicy,
   attempt: Persistent,
 ): AsyncGenerator<T> {
-  const { name, what } = listing
   const ending = new AbortController()
   const signal = options?.signal === undefined ? ending.signal : AbortSignal.any([options.signal, ending.signal])
+  const deadline = new Deadlines(listing, policy.callTimeoutMs, options?.signal)
   try {
-    const { first, rest } = await attempt(what, options, async () => {
+    const { first, rest } = await attempt(listing.what, options, async () => {
       const rest = listing.list({ ...options, signal })[Symbol.asyncIterator]()
       return { first: await rest.next(), rest }
     })
     for (let next = first; next.done !== true; ) {
       yield next.value
-      next = await withDeadline({ name, what, timeoutMs: policy.callTimeoutMs }, options?.signal, () => rest.next())
+      next = await deadline.within(() => rest.next())
     }
   } finally {
+    deadline.end()
     // Not rest.return(): it would wait for a site that does not answer.
     ending.abort()
+  }
+}
+
+/** One deadline after the other, for calls that are made in turn: a timer and a listener for each object of a long listing would cost more than the listing. */
+class Deadlines {
+  readonly #signal: AbortSignal | undefined
+  readonly #timer: NodeJS.Timeout
+  #fail: (reason: unknown) => void = () => undefined
+
+  constructor({ name, what }: Pick<Deadline, "name" | "what">, timeoutMs: number, signal: AbortSignal | undefined) {
+    this.#signal = signal
+    this.#timer = setTimeout(() => {
+      this.#fail(new SiteError(name, "site/unavailable", `${what}: no answer within ${formatDuration(timeoutMs)}`))
+    }, timeoutMs)
+    signal?.addEventListener("abort", this.#onAbort, { once: true })
+  }
+
+  readonly #onAbort = (): void => this.#fail(this.#signal?.reason)
+
+  async within<T>(call: () => Promise<T>): Promise<T> {
+    this.#signal?.throwIfAborted()
+    this.#timer.refresh()
+    return await new Promise<T>((resolve, reject) => {
+      this.#fail = reject
+      call().then(resolve, reject)
+    })
+  }
+
+  end(): void {
+    clearTimeout(this.#timer)
+    this.#signal?.removeEventListener("abort", this.#onAbort)
   }
 }
 

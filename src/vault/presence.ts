@@ -56,21 +56,26 @@ async function findByListing(
 
 /** Folders with enough keys to be listed; folders with fewer are counted to the one above, and at the top are asked for singly. */
 function byFolder(keys: Iterable<string>): { folders: Map<string, string[]>; single: string[] } {
-  const pending = new Map<string, string[]>()
-  for (const key of keys) addTo(pending, folderOf(key), [key])
+  const levels: Map<string, string[]>[] = []
+  for (const key of keys) addTo(levelAt(levels, depthOf(key)), folderOf(key), [key])
   const folders = new Map<string, string[]>()
   const single: string[] = []
-  const deepest = [...pending.keys()].reduce((depth, folder) => Math.max(depth, depthOf(folder)), 0)
-  for (let depth = deepest; depth >= 0; depth--) {
-    for (const [folder, inFolder] of [...pending].filter(([name]) => depthOf(name) === depth)) {
-      pending.delete(folder)
+  for (let depth = levels.length - 1; depth >= 0; depth--) {
+    for (const [folder, inFolder] of levelAt(levels, depth)) {
       if (inFolder.length >= presenceListMin) folders.set(folder, inFolder)
       // Above `v1/<agent>/` and `v1/keys/` a listing would go through what belongs to others.
       else if (depth <= 2) for (const key of inFolder) single.push(key)
-      else addTo(pending, folderOf(folder.slice(0, -1)), inFolder)
+      else addTo(levelAt(levels, depth - 1), folderOf(folder.slice(0, -1)), inFolder)
     }
   }
   return { folders, single }
+}
+
+/** Folders that are so many below the top, with the keys counted to them. */
+function levelAt(levels: Map<string, string[]>[], depth: number): Map<string, string[]> {
+  const level = levels[depth] ?? new Map<string, string[]>()
+  levels[depth] = level
+  return level
 }
 
 function addTo(groups: Map<string, string[]>, folder: string, keys: readonly string[]): void {
@@ -83,6 +88,6 @@ function folderOf(key: string): string {
   return key.slice(0, key.lastIndexOf("/") + 1)
 }
 
-function depthOf(folder: string): number {
-  return folder.split("/").length - 1
+function depthOf(key: string): number {
+  return key.split("/").length - 1
 }

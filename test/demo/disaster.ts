@@ -8,13 +8,6 @@ export function destroy(path: string): void {
   rmSync(path, { recursive: true })
 }
 
-/** Paths of a class's data packs, below the site's directory. */
-export function packsAt(site: string, className: string): string[] {
-  return filesOf(site)
-    .filter((path) => /^v1\/[^/]+\/pack\//.test(path) && path.includes(`/pack/${className}/`))
-    .sort()
-}
-
 /** Flips one bit in the middle of a file. Twice is not at all. */
 export function flipBits(path: string): void {
   const bytes = readFileSync(path)
@@ -29,19 +22,18 @@ export interface Search {
   readonly leaks: readonly string[]
 }
 
-/** Looks in every byte and every name of what the sites keep for what a thief would like to read there. */
-export async function readableBytes(sites: string, world: World): Promise<Search> {
+/** Looks in every byte and every name of what a site keeps for what a thief would like to read there. */
+export async function readableBytes(site: string, world: World): Promise<Search> {
   const words = [
     ...world.accounts.flatMap(({ domain, extensions }) => [domain, ...extensions.map(({ name }) => name)]),
     ...numbersOf(world),
     ...samplesOf(world),
   ].map((word) => Buffer.from(word))
   const leaks: string[] = []
-  // Where two sites have the same name they have the same bytes: verify has just hashed them.
-  const objects = new Map(filesOf(sites).map((path) => [path.replace(/^[^/]+/, ""), path])).values().toArray()
+  const objects = filesOf(site)
   for (const path of objects) {
     await nextTurn()
-    const haystack = Buffer.concat([Buffer.from(path, "latin1"), readFileSync(`${sites}/${path}`)])
+    const haystack = Buffer.concat([Buffer.from(path, "latin1"), readFileSync(`${site}/${path}`)])
     for (const word of words) if (haystack.includes(word)) leaks.push(`${path} shows ${word.toString("latin1")}`)
   }
   return { objects: objects.length, searched: words.length, leaks }

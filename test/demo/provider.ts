@@ -3,9 +3,7 @@ import { stringify } from "yaml"
 import type { Tree, WorldFile } from "../world/disk.ts"
 import { advance, buildWorld, cdrTemplate, recordingsTemplate, type World } from "../world/world.ts"
 import { linksOf } from "./compare.ts"
-
-export const sites = ["fra", "ams", "vie"] as const
-export const providers = { fra: "own", ams: "polder-colo", vie: "danube-cloud" } as const
+import { firstSites as sites } from "./sites.ts"
 
 export const jobs = ["call-recordings", "cdr-files", "voicemail-db", "switch-config"] as const
 export type JobName = (typeof jobs)[number]

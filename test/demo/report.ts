@@ -3,7 +3,8 @@ import type { Paint } from "../../src/report/paint.ts"
 import { table } from "../../src/report/table.ts"
 import { rungs } from "../../src/report/verify.ts"
 import { formatSize } from "../../src/units.ts"
-import { jobs, providers, sites } from "./provider.ts"
+import { jobs } from "./provider.ts"
+import { firstSites, lastSites, providers } from "./sites.ts"
 import { type JsonRecord, seconds, type Timed } from "./stage.ts"
 
 const snapshotSchema = z.looseObject({

@@ -117,8 +117,8 @@ export class Stage implements Disposable {
 
   #spawn(cwd: string, args: readonly string[], stdout: "inherit" | "pipe"): ChildProcess {
     this.#signal.throwIfAborted()
-    // The environment of whoever runs the demo must not lead it to another configuration.
-    const own = Object.entries(process.env).filter(([name]) => !name.startsWith("HOLDLINE_"))
+    // The environment of whoever runs the demo must not lead it to another configuration, another cloud or a proxy.
+    const own = Object.entries(process.env).filter(([name]) => !/^(HOLDLINE|AWS|GOOGLE|STORAGE)_|_proxy$/i.test(name))
     const options = { cwd: this.path(cwd), env: Object.fromEntries(own) }
     return spawn(process.execPath, [launcher, ...args], { ...options, stdio: ["ignore", stdout, "inherit"] })
   }

@@ -2,7 +2,6 @@ import { rmSync } from "node:fs"
 import { join } from "node:path"
 import { Catalog } from "../../src/catalog/catalog.ts"
 import { VaultError } from "../../src/errors.ts"
-import { packBufferBytes } from "../../src/limits.ts"
 import { type BackupJob, backup } from "../../src/operation/backup.ts"
 import { repair } from "../../src/operation/repair.ts"
 import type { AgentWorld } from "../../src/operation/world.ts"
@@ -15,13 +14,16 @@ import { everything, Mortal } from "../fault/mortal.ts"
 import type { Lab } from "../operation/lab.ts"
 import { type Death, siteNames } from "./plan.ts"
 
+/** No pack of this little world is larger: a buffer that a slow site may still read is replaced, and large ones are slow to make. */
+const bufferBytes = 8 * 1024 * 1024
+
 /** The machine that the agent runs on: its catalog and its spool outlive processes, and may be lost. */
 export class Host {
   readonly #lab: Lab
   readonly #sites: readonly VaultSite[]
   readonly #catalogPath: string
   #catalog: Catalog
-  #buffers = new PackBuffers(4, packBufferBytes)
+  #buffers = new PackBuffers(4, bufferBytes)
 
   constructor(lab: Lab, sites: readonly VaultSite[]) {
     this.#lab = lab
@@ -51,7 +53,7 @@ export class Host {
     const report = await mortal.outlive(backup(job, source, mortal.world(this.#world())))
     if (!mortal.met) return report
     // What the dead process was building lies in buffers of its own, and with its worker.
-    this.#buffers = new PackBuffers(4, packBufferBytes)
+    this.#buffers = new PackBuffers(4, bufferBytes)
     await this.#lab.pool.abandon()
     this.#catalog.close()
     if (death.kind !== "killed") for (const suffix of ["", "-wal", "-shm"]) rmSync(this.#catalogPath + suffix, { force: true })

@@ -36,7 +36,6 @@ export interface Simulated {
   readonly faults: readonly { readonly kind: FaultKind; readonly planned: number; readonly met: number }[]
 }
 
-let repairMs = 0, stateMs = 0, callMs = 0
 const hourMs = 3_600_000
 const start = new Date("2031-03-01T00:00:00Z")
 /** The configuration is kept every so many hours. */
@@ -137,7 +136,7 @@ class Month {
     this.#watch.converged()
     this.#refuse(this.#watch.problems)
     const now = this.#lab.clock.now().getTime()
-    for (const site of siteNames) await this.#bringHome([site], now)
+    console.error('runs', process.cpuUsage()); for (const site of siteNames) { const c0 = process.cpuUsage(); await this.#bringHome([site], now); console.error('home', process.cpuUsage(c0).user / 1000) }
     for (const moment of asOf) await this.#bringHome(siteNames, moment)
     return this.#summary()
   }
@@ -155,14 +154,14 @@ class Month {
     this.#configuration.live(hour)
     const trouble = this.#plan.troubles.find((each) => each.hour === this.#hour)?.kind ?? null
     const source = this.#calls.capturing(hour, trouble)
-    const c1 = process.cpuUsage(); const report = await this.#runCalls(source); callMs += process.cpuUsage(c1).user / 1000
+    const report = await this.#runCalls(source)
     if (trouble !== null && (source.missed || source.failed)) this.#meet(trouble)
     if (report !== null) this.#judge(report, source)
     if (this.#hour % configurationEvery === 0) {
       this.#weather.forget()
-      const c0 = process.cpuUsage(); this.#judge(await this.#host.run(jobOf({ mode: "state" }), this.#configuration), this.#configuration); stateMs += process.cpuUsage(c0).user / 1000
+      this.#judge(await this.#host.run(jobOf({ mode: "state" }), this.#configuration), this.#configuration)
     }
-    const c0 = process.cpuUsage(); await this.#damageAndRepair(); repairMs += process.cpuUsage(c0).user / 1000; if (this.#hour % 100 === 0) console.error(this.#hour, { repairMs, stateMs, callMs, total: process.cpuUsage().user / 1000 })
+    await this.#damageAndRepair()
   }
 
   async #runCalls(source: Capturing): Promise<RunReport | null> {
@@ -239,7 +238,6 @@ class Month {
 
   /** A restore of everything, by someone who has nothing but these sites: what comes home is what it was. */
   async #bringHome(sites: readonly SiteName[], moment: number): Promise<void> {
-    if (moment > 0) return
     const { clock, escrow, directory } = this.#lab
     using catalog = Catalog.open(":memory:", () => undefined)
     const opened = Object.fromEntries(sites.map((name) => [name, memorySite(name, clock, this.#objects.get(name))]))

@@ -26,7 +26,7 @@ export class Watch {
   /** A site took an object: where it is a commit, all that it needs must be there at this moment. */
   placed(site: SiteName, key: string): void {
     if (parseCommitKey(key) === null) return
-    this.problems.push(...this.#breaches(site, key, { hashed: false }).map((breach) => `when it was placed: ${breach}`))
+    this.problems.push(...this.#breaches(site, key).map((breach) => `when it was placed: ${breach}`))
   }
 
   /** What a run says is durable is: at two sites, with all it needs; and a site that holds it, as the run says, does. */
@@ -34,7 +34,7 @@ export class Watch {
     for (const { seq, sha256, held, durable } of commits) {
       const key = this.#keyOf(sha256)
       const at = [...this.#objects].filter(([, objects]) => key !== null && objects.has(key)).map(([site]) => site)
-      const whole = at.filter((site) => key !== null && this.#breaches(site, key, { hashed: false }).length === 0)
+      const whole = at.filter((site) => key !== null && this.#breaches(site, key).length === 0)
       for (const site of held) if (!at.some((name) => name === site)) this.problems.push(`${site}: commit ${String(seq)} is not there, as was said`)
       if (durable && whole.length < 2) this.problems.push(`commit ${String(seq)} is not durable, as was said: whole at ${whole.join(", ")}`)
     }
@@ -48,8 +48,9 @@ export class Watch {
   converged(): void {
     const all = new Set([...this.#objects].flatMap(([, objects]) => [...objects.keys()].filter((key) => parseCommitKey(key) !== null)))
     for (const [site, objects] of this.#objects) {
+      for (const [key, { bytes }] of objects) if (!fitsName(key, bytes)) this.problems.push(`${site}: ${key} has other bytes`)
       for (const key of all) {
-        if (objects.has(key)) this.problems.push(...this.#breaches(site, key, { hashed: true }))
+        if (objects.has(key)) this.problems.push(...this.#breaches(site, key))
         else this.problems.push(`${site}: ${key} never came there`)
       }
     }
@@ -59,23 +60,19 @@ export class Watch {
     return this.#commits.size
   }
 
-  #breaches(site: SiteName, key: string, { hashed }: { readonly hashed: boolean }): string[] {
+  #breaches(site: SiteName, key: string): string[] {
     const commit = this.#read(site, key)
     if (commit === null) return [`${site}: ${key} cannot be read`]
     const objects = this.#objectsAt(site)
     const packs = commit.body.packs.map((pack) => packNameOf(commit.body.agent, pack))
-    const registers = this.#registers.filter(({ seq }) => seq <= commit.body.seq).flatMap((register) => register.objects)
     const breaches: string[] = []
     for (const pack of packs) {
       const there = objects.get(packKey(pack))
       if (there === undefined) breaches.push(`lacks ${packKey(pack)}`)
       else if (there.bytes.length !== pack.bytes) breaches.push(`has ${packKey(pack)} cut short`)
-      else if (hashed && !fitsName(packKey(pack), there.bytes)) breaches.push(`has ${packKey(pack)} with other bytes`)
     }
-    for (const name of registers) {
-      const there = objects.get(name)
-      if (there === undefined) breaches.push(`lacks ${name}`)
-      else if (hashed && !fitsName(name, there.bytes)) breaches.push(`has ${name} with other bytes`)
+    for (const { seq, objects: keys } of this.#registers) {
+      if (seq <= commit.body.seq) for (const name of keys) if (!objects.has(name)) breaches.push(`lacks ${name}`)
     }
     return breaches.map((breach) => `${site}: commit ${String(commit.body.seq)} ${breach}`)
   }

@@ -1,0 +1,102 @@
+import { execFileSync } from "node:child_process"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { z } from "zod"
+import { fitsName } from "../../src/format/names.ts"
+import { count } from "../../src/units.ts"
+import { people } from "./backups.ts"
+import { filesOf } from "./compare.ts"
+import { flipBits } from "./disaster.ts"
+import { host, type Scene } from "./scene.ts"
+import { firstSites, keysIn, lastSites, moveJobs, signConfig, writeConfig } from "./sites.ts"
+import { type Stage, summaryOf } from "./stage.ts"
+
+const scrubSchema = z.looseObject({
+  findings: z.array(z.looseObject({ object: z.string(), site: z.string().optional(), detail: z.string() })),
+  findingCount: z.number(),
+})
+
+/** Damages stored bytes behind the servers' backs, and has them found and healed. */
+export async function rot({ stage, clouds: { s3 } }: Scene): Promise<void> {
+  const fra = stage.path("sites/fra")
+  const rotten = [
+    ...pick(s3.keys, [/\/pack\/recordings-90\//, /\/log\//]).map((key) => ({ site: "s3-dub", key, path: s3.pathOf(key) })),
+    ...pick(keysIn(fra).reverse(), [/\/pack\/recordings-90\//, /^v1\/keys\//]).map((key) => ({ site: "fra", key, path: `${fra}/${key}` })),
+  ]
+  for (const { path } of rotten) flipBits(path)
+  stage.say("  One bit each is flipped on the disks: at s3-dub in a pack and a commit, at fra in a pack and a customer's key.", "")
+  const found = summaryOf(await stage.ask(host, ["scrub", "--full"], { exit: 6 }), scrubSchema)
+  for (const { site = "everywhere", object, detail } of found.findings) stage.say(`    ${site}: ${object.slice(0, 60)}…: ${detail}`)
+  const named = new Set(found.findings.map(({ site, object }) => `${site ?? ""} ${object}`))
+  stage.claim(
+    found.findingCount === rotten.length && rotten.every(({ site, key }) => named.has(`${site} ${key}`)),
+    `scrub finds exactly these ${String(rotten.length)}, among every byte of 3 sites, without any key (exit 6)`,
+    JSON.stringify(found.findings),
+  )
+  stage.say("")
+  await stage.holdline(host, ["repair"])
+  const aside = filesOf(fra).filter((path) => path.startsWith(".holdline-rotten/")).length
+  const heals = rotten.every(({ site, key }) => fitsName(key, readFileSync(site === "fra" ? `${fra}/${key}` : s3.pathOf(key))))
+  stage.claim(heals, "good bytes are in the place of all of them, from whichever site had them; repair has no key either")
+  const behind = rotten.filter(({ site, key }) => site === "s3-dub" && s3.versions(key).length === 2).length
+  stage.claim(
+    aside === 2 && behind === 2,
+    "nothing was thrown away: the rotten bytes are older, still locked versions at s3-dub, and put aside at fra",
+    `${String(aside)} aside, ${String(behind)} older versions`,
+  )
+  stage.say("")
+  await stage.holdline(host, ["scrub", "--full"])
+  stage.claim(true, "scrub is clean again (exit 0)")
+}
+
+function pick(keys: readonly string[], patterns: readonly RegExp[]): string[] {
+  return patterns.flatMap((pattern) => keys.filter((key) => pattern.test(key)).slice(0, 1))
+}
+
+/** The Google account is closed for good; an empty site of another company takes its place. */
+export async function siteIsLost({ stage, root, clouds }: Scene): Promise<void> {
+  clouds.gcs.dieAfter(0)
+  mkdirSync(stage.path("sites/vie"))
+  stage.say("  The account at gcs-bru is closed, for good. The operator has an empty directory at another company, vie:", "")
+  writeConfig(stage, root, [...firstSites, "vie"], clouds)
+  moveJobs(stage.path("host/jobs"), lastSites)
+  await signConfig(stage)
+  stage.say("")
+  await stage.holdline(host, ["repair", "--site", "vie"])
+  const wanted = keysIn(stage.path("sites/fra"))
+  const vie = new Set(keysIn(stage.path("sites/vie")))
+  const lacking = wanted.filter((key) => !vie.has(key))
+  stage.claim(
+    lacking.length === 0,
+    `vie is filled from the others: all ${count(wanted.length, "object")}, ciphertext as it is`,
+    `${String(lacking.length)} lacking, such as ${lacking[0] ?? ""}`,
+  )
+}
+
+/** Two people take the lost site out of the count. */
+export async function retire({ stage, root, clouds }: Scene): Promise<void> {
+  if (!existsSync(stage.path("people", people[0]))) {
+    stage.say("  left out: this machine has no ssh-keygen, with which two people sign")
+    return
+  }
+  const command = ["site", "retire", "gcs-bru", "--statement", "../people/gcs-bru.json"]
+  await stage.ask(host, [...command, "--reason", "account closed"], { exit: 7 })
+  stage.claim(true, "no one alone can take a site out of the count: it waits for two signatures (exit 7)")
+  const signatures = people.map((name) => ["--signature", sign(stage, name)])
+  await stage.ask(host, [...command, ...(signatures[0] ?? [])], { exit: 7 })
+  stage.claim(true, "with one of them it goes on waiting (exit 7)")
+  stage.say("")
+  await stage.holdline(host, [...command, ...signatures.flat()])
+  writeConfig(stage, root, lastSites, clouds)
+  await signConfig(stage)
+  stage.say("")
+  await stage.holdline(host, ["site", "status", "--check"])
+  stage.claim(true, "three sites, all level, and nobody waits for gcs-bru any more (exit 0)")
+}
+
+/** Has someone sign the statement as the command says, and gives the signature's path, seen from the host. */
+function sign(stage: Stage, name: string): string {
+  const [key, statement] = [stage.path("people", name), stage.path("people/gcs-bru.json")]
+  const path = `../people/${name}.sig`
+  writeFileSync(stage.path(host, path), execFileSync("ssh-keygen", ["-Y", "sign", "-n", "holdline-approval", "-f", key], { input: readFileSync(statement), stdio: "pipe" }))
+  return path
+}
