@@ -315,9 +315,17 @@ class Verification {
     } catch (error) {
       if (!(error instanceof SiteError)) throw error
       this.#unread.add(name)
-      this.#rotten(name, key, error.message)
+      if (error.retryable) this.#silent(name, key, error.message)
+      else this.#rotten(name, key, error.message)
     }
     return null
+  }
+
+  // A site that does not answer has not lost anything.
+  #silent(site: string, object: string, detail: string): void {
+    const proof = this.#proofs.get(site)
+    if (proof !== undefined) proof.unreadable ??= detail
+    this.#ladder.failed({ rung: "hashed", site, object, detail })
   }
 
   #rotten(site: string, object: string, detail: string): void {

@@ -17,13 +17,12 @@ export function remember({ provider }: Scene): Memory {
   return { trees: new Map(jobs.map((job) => [job, provider.expected(job)])), databaseDigest: provider.databaseDigest }
 }
 
-export function disaster({ stage, clouds: { s3 } }: Scene): void {
+export function disaster({ stage }: Scene): void {
   for (const place of ["switch", "host", "sites/fra", "safe/operations.identity"]) destroy(stage.path(place))
-  s3.dieAfter(0)
   stage.say(
     "  Fire in fra: the switch with all its data, the backup host with catalog, configuration and signing key, the",
-    "  operations identity, and the site fra. The credentials of s3-dub burn with the host. Left is vie, which no backup",
-    "  ever wrote to, and in the safe of another building the escrow identity and the root's fingerprint.",
+    "  operations identity, and the site fra. In the safe of another building are the escrow identity and the root's",
+    "  fingerprint. One site is taken to begin again: vie, which no backup ever wrote to, and only repair has filled.",
   )
 }
 

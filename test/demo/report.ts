@@ -2,9 +2,9 @@ import { z } from "zod"
 import type { Paint } from "../../src/report/paint.ts"
 import { table } from "../../src/report/table.ts"
 import { rungs } from "../../src/report/verify.ts"
-import { formatSize } from "../../src/units.ts"
+import { count, formatSize } from "../../src/units.ts"
 import { jobs } from "./provider.ts"
-import { firstSites, lastSites, providers } from "./sites.ts"
+import { providers, type SiteName, siteNames } from "./sites.ts"
 import { type JsonRecord, seconds, type Timed } from "./stage.ts"
 
 const snapshotSchema = z.looseObject({
@@ -33,24 +33,38 @@ export const verifySchema = z.looseObject({
 })
 export type Proof = z.infer<typeof verifySchema>
 
-/** What of each dataset is where: snapshots that each site alone could give back. */
+/** What of each dataset was where before anything was lost for good, and at the site that was filled afterwards. */
 export function matrixText(before: readonly SnapshotLine[], after: readonly SnapshotLine[], paint: Paint): string[] {
-  const cell = (lines: readonly SnapshotLine[], dataset: string, site: string): string => {
+  const cell = (dataset: string, site: SiteName): string => {
+    const lines = site === "vie" ? after : before
     const held = lines.filter((line) => line.dataset === dataset && line.sites.includes(site)).length
-    return held === 0 ? paint.status("bad", "lost") : paint.status("good", `${String(held)} snapshots`)
+    return held === 0 ? paint.status("bad", "none") : paint.status("good", count(held, "snapshot"))
   }
   const bytesOf = (dataset: string): number => {
     const own = before.filter((line) => line.dataset === dataset)
     return own.reduce((sum, { bytes }) => sum + bytes, 0)
   }
   return table(
-    ["DATASET", ">LISTED", ...sites.map((site) => `${site.toUpperCase()} (${providers[site]})`), "AFTER THE FIRE"],
-    jobs.map((job) => [
-      job,
-      formatSize(bytesOf(job)),
-      ...sites.map((site) => cell(before, job, site)),
-      sites.map((site) => (after.some((line) => line.dataset === job && line.sites.includes(site)) ? site : "·")).join(" "),
-    ]),
+    ["DATASET", ">LISTED", ...siteNames.map((site) => `${site.toUpperCase()} (${providers[site]})`)],
+    [
+      ...jobs.map((job) => [job, formatSize(bytesOf(job)), ...siteNames.map((site) => cell(job, site))]),
+      ["in the end", "", ...siteNames.map((site) => fates[site])],
+    ],
+  )
+}
+
+const fates = { fra: "burnt", "s3-dub": "whole, not asked", "gcs-bru": "closed", vie: "restored from" } as const
+
+/** What went wrong, and what became of it. */
+export function troubleText(): string[] {
+  return table(
+    ["WHAT WENT WRONG", "WHAT HEALED IT"],
+    [
+      ["s3-dub died in the middle of a backup", "the run went on with two sites; the next one brought s3-dub level"],
+      ["bits rotted at s3-dub and at fra", "scrub found them, repair replaced them from the other sites"],
+      ["the account at gcs-bru was closed", "repair filled vie from what was left; two people retired gcs-bru"],
+      ["fire: switch, backup host, catalog, fra", "recover and restore, from vie alone"],
+    ],
   )
 }
 
@@ -106,9 +120,9 @@ export function restoredText(restored: readonly Restored[]): string[] {
 
 /** What the numbers mean, and what they do not. */
 export const meaning = [
-  "The sites of this demo are directories on one disk: its times say how long the steps take here, not",
-  "how fast your sites are. An archive gives back whatever was captured, also recordings that were",
-  "deleted since, for as long as their class says; a state gives back its newest whole snapshot.",
-  "Not proven: that a database server starts with it (loaded), and that every call record finds its",
-  "recording (linked). This release does neither, and it does not lock, expire or repair yet.",
+  "The clouds of this demo are stand-ins on this machine, and its directories lie on one disk: times say how long",
+  "the steps take here, not how fast your sites are. An archive gives back whatever was captured, also recordings",
+  "that were deleted since, for as long as their class says; a state gives back its newest whole snapshot.",
+  "Not proven: that a database server starts with it (loaded), and that every call record finds its recording",
+  "(linked). This release does neither, and it does not expire yet.",
 ]

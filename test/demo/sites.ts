@@ -10,6 +10,7 @@ import type { Stage } from "./stage.ts"
 /** Every site of the story, with who runs it. `vie` comes when `gcs-bru` is lost. */
 export const providers = { fra: "own", "s3-dub": "aws", "gcs-bru": "google", vie: "danube-colo" } as const
 export type SiteName = keyof typeof providers
+export const siteNames = ["fra", "s3-dub", "gcs-bru", "vie"] as const satisfies readonly SiteName[]
 export const firstSites = ["fra", "s3-dub", "gcs-bru"] as const satisfies readonly SiteName[]
 export const lastSites = ["fra", "s3-dub", "vie"] as const satisfies readonly SiteName[]
 

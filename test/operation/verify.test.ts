@@ -5,6 +5,7 @@ import { recover } from "../../src/operation/recover.ts"
 import { verify } from "../../src/operation/verify.ts"
 import type { MemoryObjects } from "../../src/site/memory.ts"
 import { memorySite } from "../../src/site/memory.ts"
+import { faultySite } from "../fault/faulty-site.ts"
 import { buildWorld, recordingsTemplate } from "../world/world.ts"
 import { labClock, openLab, vaultSites } from "./lab.ts"
 
@@ -88,4 +89,17 @@ test("an agent that lost its disk recovers from one site and sends nothing twice
   const state = await lab.run({ mode: "state" }, config, { catalog })
   expect([archive.captured.files, state.captured.files, archive.born, state.born]).toEqual([0, 0, 0, 0])
   expect(archive.commits[0]?.held).toEqual(["a", "b", "c"])
+})
+
+test("a site that lists its packs and then does not answer has lost nothing: it is named, and its packs are not called rotten", async () => {
+  const { lab, sites } = await provider()
+  await using _ = lab
+  const opened = sites.b ?? memorySite("b", lab.clock)
+  const site = faultySite(opened.site, [{ operation: "get", key: /\/pack\//, effect: "failed-before-applied" }])
+  const world = lab.world({ sites: vaultSites({ ...sites, b: { ...opened, site } }), spool: null })
+  const report = await verify({ dataset: "call-recordings", identities: [], upTo: "hashed" }, world)
+  expect(site.unmet).toEqual([])
+  expect(report).toMatchObject({ outcome: "findings", proven: "checksummed" })
+  const proof = report.sites.find(({ name }) => name === "b")
+  expect(proof).toMatchObject({ missing: 0, rotten: 0, unreadable: expect.stringContaining("injected fault") })
 })

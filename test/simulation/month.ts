@@ -136,7 +136,7 @@ class Month {
     this.#watch.converged()
     this.#refuse(this.#watch.problems)
     const now = this.#lab.clock.now().getTime()
-    console.error('runs', process.cpuUsage()); for (const site of siteNames) { const c0 = process.cpuUsage(); await this.#bringHome([site], now); console.error('home', process.cpuUsage(c0).user / 1000) }
+    for (const site of siteNames) await this.#bringHome([site], now)
     for (const moment of asOf) await this.#bringHome(siteNames, moment)
     return this.#summary()
   }
