@@ -39,7 +39,10 @@ export function rememberedCommits(catalog: Catalog): {
 }
 
 /** The commits of an agent that are remembered, as a site would list them. */
-export function rememberedKeys(catalog: Catalog, agent: string): { readonly key: string; readonly bytes: number; readonly storedAt: Date }[] {
+export function rememberedKeys(
+  catalog: Catalog,
+  agent: string,
+): { readonly key: string; readonly bytes: number; readonly storedAt: Date }[] {
   return catalog
     .all("SELECT key, length(bytes) AS bytes, time FROM commit_object WHERE agent = ? ORDER BY key", agent)
     .map((row) => ({ key: textOf(row, "key"), bytes: numberOf(row, "bytes"), storedAt: new Date(textOf(row, "time")) }))

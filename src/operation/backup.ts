@@ -7,6 +7,7 @@ import { commitEveryBytes, commitEveryMs } from "../limits.ts"
 import { randomId } from "../random.ts"
 import type { CommitReport, Outcome, RunReport } from "../report/run.ts"
 import type { Source } from "../source/source.ts"
+import { count } from "../units.ts"
 import { askSites } from "../vault/ask.ts"
 import { isDurable, requireAttainable } from "../vault/vault.ts"
 import { approvalsIn, leaveOut, retiredInMemory, retiredSites } from "./approvals.ts"
@@ -248,7 +249,7 @@ function failureOf({ world, commits }: Run, failure: unknown): Pick<RunReport, "
   const short = commits.find(({ durable }) => !durable)
   if (short === undefined) return {}
   const { copies, providers } = world.vault.durable
-  const promised = `${String(copies)} copies at ${String(providers)} providers were promised`
+  const promised = `${count(copies, "copy", "copies")} at ${count(providers, "provider")} were promised`
   const waits = short.waits ? "; it waits on this host with all it needs" : ""
   const message = `commit ${String(short.seq)} is held by ${short.held.join(", ") || "no site"}: ${promised}${waits}`
   return { failure: { code: "job/not-durable", message, hint: "bring the other sites back; the next run brings them what they lack" } }

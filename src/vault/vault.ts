@@ -1,6 +1,7 @@
 import { ConfigError } from "../errors.ts"
 import type { Price } from "../site/price.ts"
 import type { OpenedSite } from "../site/site.ts"
+import { count } from "../units.ts"
 import { guarded } from "./guard.ts"
 import type { SiteHealth } from "./health.ts"
 import type { Spool } from "./spool.ts"
@@ -68,7 +69,7 @@ export function requireAttainable(vault: Pick<Vault, "sites" | "durable">): void
   const names = vault.sites.map((site) => site.name)
   if (isDurable(names, vault)) return
   const { copies, providers } = countCopies(names, vault)
-  const asked = `${String(vault.durable.copies)} copies at ${String(vault.durable.providers)} providers`
+  const asked = `${count(vault.durable.copies, "copy", "copies")} at ${count(vault.durable.providers, "provider")}`
   const uncounted = vault.sites.filter((site) => !site.countsAsProvider).map((site) => site.name)
   const hint =
     uncounted.length === 0

@@ -6,19 +6,11 @@ import type { UpkeepWorld } from "../operation/world.ts"
 import { SiteHealth } from "../vault/health.ts"
 import { openVault } from "../vault/vault.ts"
 import type { Loaded } from "./config.ts"
+import type { Io } from "./io.ts"
 import { knownRetired } from "./retired.ts"
+import { openSites, tierOf } from "./sites.ts"
 import { loadTrust } from "./trust.ts"
-import {
-  type Io,
-  openCatalog,
-  openSites,
-  prepareState,
-  readersCatalog,
-  recoveryScript,
-  rootObjects,
-  tierOf,
-  trustInForce,
-} from "./world.ts"
+import { openCatalog, prepareState, readersCatalog, recoveryScript, rootObjects, trustInForce } from "./world.ts"
 
 /** Who looks after whole sites: no key is needed, and no run is kept waiting. */
 export interface KeeperSession extends AsyncDisposable {

@@ -13,7 +13,8 @@ import { SiteHealth } from "../vault/health.ts"
 import { fetchNamed } from "../vault/named.ts"
 import { type RootObjects, readRoot } from "../vault/root.ts"
 import { openVault, type Vault, type VaultSite } from "../vault/vault.ts"
-import { type Io, openPool } from "./world.ts"
+import type { Io } from "./io.ts"
+import { openPool } from "./world.ts"
 
 /** A directory that holds what a site kept, by the name it gets here. */
 export interface BareSite {

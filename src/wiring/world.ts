@@ -5,45 +5,32 @@ import { Catalog } from "../catalog/catalog.ts"
 import { rememberConditions, rememberedConditions } from "../catalog/conditions.ts"
 import { lockState } from "../catalog/lock.ts"
 import { rememberTrustLists } from "../catalog/trust-lists.ts"
-import type { Clock, Sleep } from "../clock.ts"
-import { ConfigError, errnoOf, JobError, reasonOf, SiteError } from "../errors.ts"
+import { ConfigError, errnoOf, JobError, reasonOf } from "../errors.ts"
 import { recoveryScriptKey, repositoryKey, trustKey } from "../format/names.ts"
 import type { TrustList } from "../format/trust.ts"
 import { parseSigningKey } from "../key/signing.ts"
 import { inFlightBytesMax, packBufferBytes, readPatience, trustPatienceMs } from "../limits.ts"
-import { type RetiredSites, retirementText } from "../operation/approvals.ts"
+import { retirementText } from "../operation/approvals.ts"
 import type { BackupJob } from "../operation/backup.ts"
 import type { Event } from "../operation/event.ts"
 import type { AgentWorld, RootObject, World } from "../operation/world.ts"
-import type { Random } from "../random.ts"
-import { absentSite } from "../site/absent.ts"
 import { deviceOf } from "../site/mount.ts"
-import { openSite } from "../site/open.ts"
-import type { OpenedSite } from "../site/site.ts"
 import { openSource } from "../source/open.ts"
 import type { Source } from "../source/source.ts"
 import { PackBuffers, WorkerPool } from "../stream/pool.ts"
 import { SiteHealth } from "../vault/health.ts"
 import type { ListLogOptions } from "../vault/log.ts"
 import { readTrustLists } from "../vault/root.ts"
-import { openVault, type Vault, type VaultSite } from "../vault/vault.ts"
+import { openVault, type Vault } from "../vault/vault.ts"
 import type { Loaded } from "./config.ts"
+import type { Io } from "./io.ts"
 import { type Job, loadJob } from "./jobs.ts"
 import { knownLists, knownRetired } from "./retired.ts"
 import type { Config } from "./schema.ts"
 import { openSecret } from "./secret.ts"
+import { type OpenSitesOptions, openSites, tierOf } from "./sites.ts"
 import { openSpool } from "./spool.ts"
 import { type LoadedTrust, loadTrust, refuseDifferenceFromTrust, requireTrustedAgent } from "./trust.ts"
-
-/** What the front door gives to everything that runs. */
-export interface Io {
-  readonly env: Readonly<Record<string, string | undefined>>
-  readonly clock: Clock
-  readonly random: Random
-  readonly sleep: Sleep
-  readonly signal: AbortSignal
-  tell(event: Event): void
-}
 
 /** An agent at work on one job: it holds the state directory until it is disposed of. */
 export interface AgentSession extends AsyncDisposable {
@@ -79,7 +66,7 @@ export async function openAgentLog(loaded: Loaded, io: Io, without: readonly str
   return { world, [Symbol.asyncDispose]: () => held.disposeAsync() }
 }
 
-interface AgentWorldOptions extends Pick<OpenSites, "io" | "device" | "needed"> {
+interface AgentWorldOptions extends Pick<OpenSitesOptions, "io" | "device" | "needed"> {
   readonly without: readonly string[]
 }
 
@@ -240,58 +227,6 @@ export async function recoveryScript(): Promise<RootObject> {
   return { key: recoveryScriptKey(bytes), bytes }
 }
 
-interface OpenSites {
-  readonly io: Io
-  readonly readOnly: boolean
-  /** Device of the source, for sites on the same one; null where there is no source. */
-  readonly device: bigint | null
-  /** Sites without which the work cannot begin: of a kind that this release has. */
-  readonly needed: readonly string[]
-  /** Sites that are not asked for anything. */
-  readonly retired: RetiredSites
-}
-
-export async function openSites(config: Config, names: readonly string[], options: OpenSites): Promise<VaultSite[]> {
-  return await Promise.all(names.map((name) => openVaultSite(config, name, options)))
-}
-
-async function openVaultSite(config: Config, name: string, { io, readOnly, device, needed, retired }: OpenSites): Promise<VaultSite> {
-  const settings = config.sites[name]
-  if (settings === undefined) {
-    throw new ConfigError("config/not-found", `${name}: no such site`, { hint: `the sites are ${Object.keys(config.sites).join(", ")}` })
-  }
-  const { provider, region, zone, egress } = settings
-  const retirement = retired.get(name)
-  if (retirement !== undefined) {
-    const opened = absentSite(name, new SiteError(name, "site/denied", retirementText(retirement)))
-    return { name, provider, region, zone, opened, countsAsProvider: false }
-  }
-  const opened = await openOrAbsent(name, needed.includes(name), () => openSite({ name, settings, readOnly, signal: io.signal }, io))
-  const sameDevice = device !== null && settings.kind === "directory" && (await isOnDevice(settings.path, device))
-  const countsAsProvider = !sameDevice || (settings.kind === "directory" && settings.sameDevice === "accepted")
-  return { name, provider, region, zone, egress, opened, countsAsProvider, sameDevice }
-}
-
-// A site that is away stops nobody; but no run begins with one of a kind that this release does not have.
-async function openOrAbsent(name: string, needed: boolean, open: () => Promise<OpenedSite>): Promise<OpenedSite> {
-  try {
-    return await open()
-  } catch (error) {
-    if (!(error instanceof SiteError)) throw error
-    if (error.code === "site/unsupported" && needed)
-      throw new ConfigError("config/invalid", error.message, { hint: error.hint ?? "", cause: error })
-    return absentSite(name, error)
-  }
-}
-
-async function isOnDevice(path: string, device: bigint): Promise<boolean> {
-  try {
-    return (await deviceOf(path)) === device
-  } catch {
-    return false
-  }
-}
-
 async function sourceDevice(job: Job, config: Config): Promise<bigint | null> {
   try {
     return await deviceOf("path" in job.source ? job.source.path : config.state)
@@ -305,12 +240,6 @@ export function openPool(stack: AsyncDisposableStack): { pool: WorkerPool; buffe
   const pool = stack.use(new WorkerPool(workers))
   const count = Math.max(2, Math.min(workers + 2, Math.floor(inFlightBytesMax / packBufferBytes)))
   return { pool, buffers: new PackBuffers(count, packBufferBytes) }
-}
-
-export function tierOf(config: Config, site: string, className: string): string | undefined {
-  const kind = config.sites[site]?.kind
-  const tier = config.classes[className]?.tier
-  return kind === "s3" ? tier?.s3 : kind === "gcs" ? tier?.gcs : undefined
 }
 
 function backupJob(job: Job, config: Config): BackupJob {

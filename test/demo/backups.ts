@@ -117,12 +117,13 @@ export async function siteDies({ stage, provider, clouds: { s3 }, signal }: Scen
     const { files } = runOf(runs, job).captured
     stage.claim(files === touched[tree], `${job}: exactly the ${String(files)} that are new or changed`, `not ${String(touched[tree])}`)
   }
-  await stage.holdline(host, ["site", "status", "--check"], { exit: 6 })
-  stage.claim(true, "site status shows how far s3-dub is behind, and ends with 6 for whoever watches")
 }
 
 export async function siteComesBack({ stage, clouds: { s3 } }: Scene): Promise<void> {
   s3.comeBack()
+  await stage.holdline(host, ["site", "status", "--check"], { exit: 6 })
+  stage.claim(true, "site status shows that s3-dub answers, and for how long it has been behind (exit 6)")
+  stage.say("")
   await stage.holdline(host, ["run", ...jobs])
   const runs = await runsOf(stage)
   for (const job of ["call-recordings", "cdr-files", "switch-config"] as const) {

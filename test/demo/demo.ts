@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util"
 import { buildProvider, firstBackup, prove, setUp, siteComesBack, siteDies, thief } from "./backups.ts"
 import { openGcs, openS3 } from "./cloud.ts"
-import { retire, rot, siteIsLost } from "./mending.ts"
+import { newSite, rot, siteIsLost } from "./mending.ts"
 import { disaster, oneCustomer, recover, remember, restoreAll, whatIsLeft } from "./recovery.ts"
 import { matrixText, meaning, type Proof, proofText, type Restored, restoredText, type SnapshotLine, timesText, troubleText } from "./report.ts"
 import type { Scene } from "./scene.ts"
@@ -40,8 +40,8 @@ async function play(stage: Stage, signal: AbortSignal): Promise<void> {
   const proofs = await stage.chapter("How far can it be proven?", () => prove(scene))
   const kept = await stage.chapter("What a thief of the sites would read", () => thief(scene))
   await stage.chapter("Bits rot", () => rot(scene))
-  await stage.chapter("A site is lost for good, and a new one filled", () => siteIsLost(scene))
-  await stage.chapter("Two people retire the lost one", () => retire(scene))
+  await stage.chapter("A site is lost for good", () => siteIsLost(scene))
+  await stage.chapter("A new site takes its place", () => newSite(scene))
 
   const memory = remember(scene)
   await stage.chapter("Fire", async () => disaster(scene))

@@ -7,11 +7,11 @@ import { people } from "./backups.ts"
 import { filesOf } from "./compare.ts"
 import { flipBits } from "./disaster.ts"
 import { host, type Scene } from "./scene.ts"
-import { firstSites, keysIn, lastSites, moveJobs, signConfig, writeConfig } from "./sites.ts"
+import { keysIn, lastSites, moveJobs, signConfig, writeConfig } from "./sites.ts"
 import { type Stage, summaryOf } from "./stage.ts"
 
 const scrubSchema = z.looseObject({
-  findings: z.array(z.looseObject({ object: z.string(), site: z.string().optional(), detail: z.string() })),
+  findings: z.array(z.looseObject({ object: z.string(), site: z.string().optional() })),
   findingCount: z.number(),
 })
 
@@ -25,7 +25,7 @@ export async function rot({ stage, clouds: { s3 } }: Scene): Promise<void> {
   for (const { path } of rotten) flipBits(path)
   stage.say("  One bit each is flipped on the disks: at s3-dub in a pack and a commit, at fra in a pack and a customer's key.", "")
   const found = summaryOf(await stage.ask(host, ["scrub", "--full"], { exit: 6 }), scrubSchema)
-  for (const { site = "everywhere", object, detail } of found.findings) stage.say(`    ${site}: ${object.slice(0, 60)}…: ${detail}`)
+  for (const { site = "", object } of found.findings) stage.say(`    ${site.padEnd(6)}  ${object}`)
   const named = new Set(found.findings.map(({ site, object }) => `${site ?? ""} ${object}`))
   stage.claim(
     found.findingCount === rotten.length && rotten.every(({ site, key }) => named.has(`${site} ${key}`)),
@@ -52,13 +52,29 @@ function pick(keys: readonly string[], patterns: readonly RegExp[]): string[] {
   return patterns.flatMap((pattern) => keys.filter((key) => pattern.test(key)).slice(0, 1))
 }
 
-/** The Google account is closed for good; an empty site of another company takes its place. */
-export async function siteIsLost({ stage, root, clouds }: Scene): Promise<void> {
+/** The Google account is closed for good; two people take the site out of the count. */
+export async function siteIsLost({ stage, clouds }: Scene): Promise<void> {
   clouds.gcs.dieAfter(0)
+  stage.say("  The account at gcs-bru is closed, for good: every connection is cut.", "")
+  if (!existsSync(stage.path("people", people[0]))) {
+    stage.say("  This machine has no ssh-keygen, with which two people could sign: the site is not retired, only left out.")
+    return
+  }
+  const command = ["site", "retire", "gcs-bru", "--statement", "../people/gcs-bru.json"]
+  await stage.ask(host, [...command, "--reason", "account closed"], { exit: 7 })
+  const [ada = [], ben = []] = people.map((name) => ["--signature", sign(stage, name)])
+  await stage.ask(host, [...command, ...ada], { exit: 4 })
+  stage.claim(true, "nobody can take a site out of the count alone: it waits for two signatures (exit 7), and one is refused (exit 4)")
+  stage.say("")
+  await stage.holdline(host, [...command, ...ada, ...ben])
+}
+
+/** An empty site of another company takes the place of the lost one. */
+export async function newSite({ stage, root, clouds }: Scene): Promise<void> {
   mkdirSync(stage.path("sites/vie"))
-  stage.say("  The account at gcs-bru is closed, for good. The operator has an empty directory at another company, vie:", "")
-  writeConfig(stage, root, [...firstSites, "vie"], clouds)
+  writeConfig(stage, root, lastSites, clouds)
   moveJobs(stage.path("host/jobs"), lastSites)
+  stage.say("  The operator has an empty directory at another company, vie, and has the root sign that it is a site now.", "")
   await signConfig(stage)
   stage.say("")
   await stage.holdline(host, ["repair", "--site", "vie"])
@@ -67,30 +83,11 @@ export async function siteIsLost({ stage, root, clouds }: Scene): Promise<void> 
   const lacking = wanted.filter((key) => !vie.has(key))
   stage.claim(
     lacking.length === 0,
-    `vie is filled from the others: all ${count(wanted.length, "object")}, ciphertext as it is`,
+    `vie is filled from the others: all ${count(wanted.length, "object")} of fra, ciphertext as it is`,
     `${String(lacking.length)} lacking, such as ${lacking[0] ?? ""}`,
   )
-}
-
-/** Two people take the lost site out of the count. */
-export async function retire({ stage, root, clouds }: Scene): Promise<void> {
-  if (!existsSync(stage.path("people", people[0]))) {
-    stage.say("  left out: this machine has no ssh-keygen, with which two people sign")
-    return
-  }
-  const command = ["site", "retire", "gcs-bru", "--statement", "../people/gcs-bru.json"]
-  await stage.ask(host, [...command, "--reason", "account closed"], { exit: 7 })
-  stage.claim(true, "no one alone can take a site out of the count: it waits for two signatures (exit 7)")
-  const signatures = people.map((name) => ["--signature", sign(stage, name)])
-  await stage.ask(host, [...command, ...(signatures[0] ?? [])], { exit: 7 })
-  stage.claim(true, "with one of them it goes on waiting (exit 7)")
-  stage.say("")
-  await stage.holdline(host, [...command, ...signatures.flat()])
-  writeConfig(stage, root, lastSites, clouds)
-  await signConfig(stage)
-  stage.say("")
   await stage.holdline(host, ["site", "status", "--check"])
-  stage.claim(true, "three sites, all level, and nobody waits for gcs-bru any more (exit 0)")
+  stage.claim(true, "three sites, all level, and nobody waits for gcs-bru (exit 0)")
 }
 
 /** Has someone sign the statement as the command says, and gives the signature's path, seen from the host. */

@@ -401,7 +401,7 @@ const approvals: readonly Guard[] = [
   },
   {
     name: "a retired site is not asked for anything",
-    file: "src/wiring/world.ts",
+    file: "src/wiring/sites.ts",
     find: "if (retirement !== undefined) {",
     replace: "if (retirement !== undefined && retired.size < 0) {",
     tests: ["test/setup/retire.test.ts"],

@@ -8,7 +8,7 @@ import { Past } from "./truth.ts"
 
 const hourMs = 3_600_000
 const dayMs = 24 * hourMs
-export const accounts = 500
+const accounts = 500
 /** Of an account with its recordings, on an average day. */
 const callsADay = 0.2
 /** Calls by hour of the day: offices, with a pause at noon and a few customers who never sleep. */

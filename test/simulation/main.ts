@@ -18,7 +18,11 @@ else {
   const parent = existsSync("/dev/shm") ? "/dev/shm" : tmpdir()
   const { seed, days, runs, commits, files, faults } = await simulate({ seed: values.seed, days: Number(values.days), parent })
   console.log(`seed ${seed}, ${String(days)} days, ${String(commits)} commits, ${String(files)} files`)
-  console.log(`runs: ${Object.entries(runs).map(([outcome, count]) => `${String(count)} ${outcome}`).join(", ")}`)
+  console.log(
+    `runs: ${Object.entries(runs)
+      .map(([outcome, count]) => `${String(count)} ${outcome}`)
+      .join(", ")}`,
+  )
   for (const { kind, planned, met } of faults) console.log(`${kind}: ${String(met)} of ${String(planned)} met`)
   console.log(`${((performance.now() - started) / 1000).toFixed(1)} s`)
 }

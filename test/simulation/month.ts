@@ -1,12 +1,12 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { join } from "node:path"
+import { Catalog } from "../../src/catalog/catalog.ts"
 import { restore } from "../../src/operation/restore.ts"
+import type { Random } from "../../src/random.ts"
 import type { Outcome, RunReport } from "../../src/report/run.ts"
 import { type MemoryObjects, memorySite } from "../../src/site/memory.ts"
 import { openedRetrying } from "../../src/site/retry.ts"
 import { WorkerPool } from "../../src/stream/pool.ts"
-import { Catalog } from "../../src/catalog/catalog.ts"
-import type { Random } from "../../src/random.ts"
 import type { Tree } from "../fault/closure.ts"
 import { jobOf, type Lab, openLab, vaultSites } from "../operation/lab.ts"
 import { filesOf } from "../operation/trees.ts"
@@ -14,7 +14,17 @@ import { Dice } from "../world/dice.ts"
 import { CallArchive, type Capturing } from "./calls.ts"
 import { Configuration } from "./config.ts"
 import { Host } from "./host.ts"
-import { type Damage, type Death, faultKinds, type FaultKind, makePlan, type Plan, type SiteName, siteNames } from "./plan.ts"
+import {
+  type Damage,
+  type Death,
+  type FaultKind,
+  faultKinds,
+  makePlan,
+  type Plan,
+  type SiteName,
+  type SourceTrouble,
+  siteNames,
+} from "./plan.ts"
 import { differences, Past } from "./truth.ts"
 import { Watch } from "./watch.ts"
 import { Weather } from "./weather.ts"
@@ -44,7 +54,7 @@ const configurationEvery = 6
 const repairAfterHours = 3
 
 /** Something that must never be was seen. */
-export class Broken extends Error {
+class Broken extends Error {
   constructor(seed: string, hour: number, problems: readonly string[]) {
     const [day, rest] = [Math.floor(hour / 24), hour % 24]
     const shown = problems.slice(0, 10).join("\n  ")
@@ -85,6 +95,7 @@ class Month {
   readonly #met = new Map<FaultKind, number>()
   #deaths: readonly Death[]
   #damages: readonly Damage[]
+  #troubles: readonly SourceTrouble[]
   #unrepaired: Damage | null = null
   #hour = 0
 
@@ -96,6 +107,7 @@ class Month {
     this.#plan = makePlan(new Dice(`${seed} plan`), days)
     this.#deaths = this.#plan.deaths
     this.#damages = this.#plan.damages
+    this.#troubles = this.#plan.troubles
     this.#weather = new Weather(this.#plan, lab.clock)
     this.#watch = new Watch(this.#objects, lab.agentKey.publicKey)
     this.#calls = new CallArchive(this.#directory("calls"), new Dice(`${seed} calls`))
@@ -112,7 +124,14 @@ class Month {
   #sites() {
     const { clock } = this.#lab
     const dice = new Dice(`${this.#seed} retries`)
-    const policy = { attempts: 3, firstDelayMs: 500, maxDelayMs: 5000, callTimeoutMs: 120_000, patienceMs: 300_000, retryAfterMaxMs: 60_000 }
+    const policy = {
+      attempts: 3,
+      firstDelayMs: 500,
+      maxDelayMs: 5000,
+      callTimeoutMs: 120_000,
+      patienceMs: 300_000,
+      retryAfterMaxMs: 60_000,
+    }
     const world = { random: { bytes: (length: number) => dice.bytes(length) }, sleep: async (ms: number) => clock.advance(ms) }
     const opened = siteNames.map((name) => {
       const site = this.#weather.around(name, memorySite(name, clock, this.#objects.get(name)), (key) => this.#watch.placed(name, key))
@@ -152,11 +171,15 @@ class Month {
     this.#weather.begin(this.#hour)
     this.#calls.live(hour)
     this.#configuration.live(hour)
-    const trouble = this.#plan.troubles.find((each) => each.hour === this.#hour)?.kind ?? null
-    const source = this.#calls.capturing(hour, trouble)
+    const trouble = this.#troubles.find((each) => each.hour <= this.#hour)
+    const source = this.#calls.capturing(hour, trouble?.kind ?? null)
     const report = await this.#runCalls(source)
-    if (trouble !== null && (source.missed || source.failed)) this.#meet(trouble)
     if (report !== null) this.#judge(report, source)
+    // A run that failed for another reason says nothing of this one.
+    if (trouble !== undefined && (report?.outcome === "partial" || (report !== null && source.failed))) {
+      this.#troubles = this.#troubles.filter((each) => each !== trouble)
+      this.#meet(trouble.kind)
+    }
     if (this.#hour % configurationEvery === 0) {
       this.#weather.forget()
       this.#judge(await this.#host.run(jobOf({ mode: "state" }), this.#configuration), this.#configuration)
@@ -246,7 +269,8 @@ class Month {
       const target = mkdtempSync(join(directory, "home-"))
       try {
         const report = await restore({ dataset, identities: [escrow], asOf: new Date(moment) }, { path: target, owners: false }, world)
-        if (report.outcome !== "ok") this.#refuse([`${sites.join(", ")}: restore ended ${report.outcome}: ${JSON.stringify(report.lost.slice(0, 3))}`])
+        if (report.outcome !== "ok")
+          this.#refuse([`${sites.join(", ")}: restore ended ${report.outcome}: ${JSON.stringify(report.lost.slice(0, 3))}`])
         return filesOf(target)
       } finally {
         rmSync(target, { recursive: true, force: true })

@@ -35,7 +35,8 @@ export class Watch {
       const key = this.#keyOf(sha256)
       const at = [...this.#objects].filter(([, objects]) => key !== null && objects.has(key)).map(([site]) => site)
       const whole = at.filter((site) => key !== null && this.#breaches(site, key).length === 0)
-      for (const site of held) if (!at.some((name) => name === site)) this.problems.push(`${site}: commit ${String(seq)} is not there, as was said`)
+      for (const site of held)
+        if (!at.some((name) => name === site)) this.problems.push(`${site}: commit ${String(seq)} is not there, as was said`)
       if (durable && whole.length < 2) this.problems.push(`commit ${String(seq)} is not durable, as was said: whole at ${whole.join(", ")}`)
     }
     for (const { name, held } of sites) {
