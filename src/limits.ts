@@ -84,6 +84,8 @@ export const placePatienceMs = 5_000
 export const placePatientBytesPerSecond = MiB
 /** Readers wait this long for a site's list of commits when enough others have given theirs: longer than any page takes to come. */
 export const readPatienceMs = 20_000
+/** The same for a site that failed lately. */
+export const failingPatienceMs = 5_000
 /** A run waits this long for a site's trust lists when enough others have given theirs. */
 export const trustPatienceMs = 1_000
 /** A run waits this long for a site that has not answered yet when enough others have; what comes later is looked at when the run ends. */

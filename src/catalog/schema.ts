@@ -1,5 +1,5 @@
 /** A catalog of another version is put aside and rebuilt: it is a cache. */
-export const schemaVersion = 2
+export const schemaVersion = 3
 
 export const schema = `
 -- Who an account is to its platform, and the identity it is encrypted to. key_bytes is kept until the key object is registered.
@@ -13,6 +13,8 @@ CREATE TABLE account (
   registered INTEGER NOT NULL,
   PRIMARY KEY (stable_id, epoch, account)
 ) STRICT, WITHOUT ROWID;
+-- Whose an account is, and its recipient, are asked for each account of a run.
+CREATE INDEX account_id ON account (account);
 
 -- Packs of this agent. listed is 0 while no commit lists them.
 CREATE TABLE pack (

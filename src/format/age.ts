@@ -36,7 +36,7 @@ export function sealedBytes(plaintextBytes: number, headerBytes: number): number
 
 // As a key object: from plain bytes Node makes one anew for every chunk, which costs a third of sealing it.
 function payloadKey({ fileKey, nonce }: PayloadKeys): KeyObject {
-  const bytes = new Uint8Array(hkdfSync("sha256", fileKey, nonce, "payload", 32))
+  const bytes = new Uint8Array(hkdfSync("sha256", createSecretKey(fileKey), nonce, "payload", 32))
   const key = createSecretKey(bytes)
   bytes.fill(0)
   return key

@@ -1,4 +1,4 @@
-import { createHmac, hkdfSync, timingSafeEqual } from "node:crypto"
+import { createHmac, createSecretKey, hkdfSync, timingSafeEqual } from "node:crypto"
 import { FormatError, KeyError } from "../errors.ts"
 import { headerBytesMax, headerStanzasMax } from "../limits.ts"
 import { type Random, systemRandom } from "../random.ts"
@@ -179,8 +179,8 @@ function openWith(header: ParsedHeader, unwraps: readonly Unwrap[]): Uint8Array 
 }
 
 function macOf(covered: Uint8Array, fileKey: Uint8Array): Uint8Array {
-  const key = new Uint8Array(hkdfSync("sha256", fileKey, "", "header", 32))
-  return createHmac("sha256", key).update(covered).digest()
+  const key = new Uint8Array(hkdfSync("sha256", createSecretKey(fileKey), "", "header", 32))
+  return createHmac("sha256", createSecretKey(key)).update(covered).digest()
 }
 
 /** Enough for the accounts of one run's working set; reading a post-quantum recipient takes as long as five headers. */

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync } from "node:crypto"
+import { createCipheriv, createDecipheriv, createHmac, createSecretKey, hkdfSync } from "node:crypto"
 import { FormatError, KeyError } from "../errors.ts"
 import { KeyMemory } from "./fresh.ts"
 import { hybridCiphertextBytes, hybridKem } from "./hybrid.ts"
@@ -64,7 +64,7 @@ function x25519Unwrapper(seed: Uint8Array): Unwrap {
 }
 
 function x25519WrapKey(shared: Uint8Array, share: Uint8Array, publicKey: Uint8Array): Uint8Array {
-  return new Uint8Array(hkdfSync("sha256", shared, Buffer.concat([share, publicKey]), x25519Label, 32))
+  return new Uint8Array(hkdfSync("sha256", createSecretKey(shared), Buffer.concat([share, publicKey]), x25519Label, 32))
 }
 
 function hybridWrapper(recipient: Recipient): Wrap {
@@ -122,15 +122,16 @@ function labeledExpand(prk: Uint8Array, label: string, length: number): Uint8Arr
     .subarray(0, length)
 }
 
+// Keys go to node:crypto as key objects: of plain bytes it asks first, at some cost, whether they are one.
 function seal(fileKey: Uint8Array, key: Uint8Array, nonce: Uint8Array): Uint8Array {
-  const cipher = createCipheriv("chacha20-poly1305", key, nonce, { authTagLength: 16 })
+  const cipher = createCipheriv("chacha20-poly1305", createSecretKey(key), nonce, { authTagLength: 16 })
   const sealed = Buffer.concat([cipher.update(fileKey), cipher.final(), cipher.getAuthTag()])
   key.fill(0)
   return sealed
 }
 
 function open(body: Uint8Array, key: Uint8Array, nonce: Uint8Array): Uint8Array | null {
-  const decipher = createDecipheriv("chacha20-poly1305", key, nonce, { authTagLength: 16 })
+  const decipher = createDecipheriv("chacha20-poly1305", createSecretKey(key), nonce, { authTagLength: 16 })
   decipher.setAuthTag(body.subarray(fileKeyBytes))
   const fileKey = decipher.update(body.subarray(0, fileKeyBytes))
   key.fill(0)

@@ -87,7 +87,7 @@ function beginWork(job: BackupJob, source: Source, outer: AgentWorld): Run {
       if (event.type === "site-missed") {
         // That it is left alone since is nothing new.
         const known = missedSites.get(event.site)
-        if (known !== undefined && event.message.startsWith(known)) return
+        if (known !== undefined && (event.message.startsWith(known) || known.startsWith(event.message))) return
         missedSites.set(event.site, event.message)
       }
       if (event.type === "warning") warnings.push(event.message)

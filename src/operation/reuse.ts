@@ -27,8 +27,10 @@ export interface ReuseSettings {
  * is not there, or too old to be listed once more, is forgotten, and so captured again. Ages are taken by each site's own clock.
  */
 export async function forgetWhatIsGone(world: AgentWorld, settings: ReuseSettings): Promise<void> {
-  if (lostAccounts(world, settings).length > 0) await settings.log.joinLate()
-  forgetLostAccounts(world, settings)
+  if (lostAccounts(world, settings).length > 0) {
+    await settings.log.joinLate()
+    forgetLostAccounts(world, settings)
+  }
   forgetLostCommits(world, settings)
   const { items, mode } = settings
   const packs = items.packsInUse({ pendingOnly: mode === "archive" })

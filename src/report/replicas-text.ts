@@ -39,7 +39,8 @@ function stateOf({ state, restUntil, failingSince }: ReplicaSite, { paint, now }
   if (state === "answers") return paint.status("good", "answers")
   const since = failingSince === undefined ? "" : ` for ${formatDuration(Math.max(0, now.getTime() - Date.parse(failingSince)))}`
   if (state === "silent" || restUntil === undefined) return paint.status("bad", `silent${since}`)
-  const left = Math.max(0, Date.parse(restUntil) - now.getTime())
+  const left = Date.parse(restUntil) - now.getTime()
+  if (left <= 0) return paint.status("attention", `silent${since}`)
   return paint.status("attention", `silent${since}, left alone for ${formatDuration(left)}`)
 }
 

@@ -74,8 +74,9 @@ class MemorySite implements Site {
   async *list(prefix: string, options: CallOptions = {}): AsyncGenerator<ObjectInfo> {
     options.signal?.throwIfAborted()
     checkPrefix(this.name, prefix)
-    const keys = [...this.#objects.keys()].filter((key) => key.startsWith(prefix)).sort(compareKeys)
-    for (const key of keys) {
+    const keys: string[] = []
+    for (const key of this.#objects.keys()) if (key.startsWith(prefix)) keys.push(key)
+    for (const key of keys.sort(compareKeys)) {
       options.signal?.throwIfAborted()
       const kept = this.#objects.get(key)
       if (kept !== undefined) yield infoOf(key, kept)

@@ -93,7 +93,7 @@ class Wait<T> {
   }
 
   #giveUp(late: "end" | "go on"): void {
-    const failure = new SiteError(this.site, "site/unavailable", "enough other sites have answered; it is waited for no longer")
+    const failure = new SiteError(this.site, "site/unavailable", "no answer in time; enough other sites have answered")
     this.goesOn = late === "go on"
     if (late === "end") this.#ending.abort(failure)
     this.#settle({ failure })

@@ -60,7 +60,7 @@ export class SiteHealth {
     this.#clock = clock
     for (const { site, restUntil, ...condition } of remembered) {
       if (restUntil === null) continue
-      Object.assign(this.#circuit(site), condition, { failedAt: restUntil, restUntil: new Date(0), trial: circuitTrialCalls })
+      Object.assign(this.#circuit(site), condition, { failedAt: clock.now(), restUntil: new Date(0), trial: circuitTrialCalls })
     }
   }
 

@@ -2,9 +2,9 @@ import type { Digest } from "../digest.ts"
 import { BackupError, FormatError, type SiteError } from "../errors.ts"
 import { type Commit, decodeCommit, isKeyOf } from "../format/commit.ts"
 import { fitsName, logPrefix, parseCommitKey } from "../format/names.ts"
-import { readPatienceMs } from "../limits.ts"
+import { failingPatienceMs, readPatienceMs } from "../limits.ts"
 import type { ObjectInfo, Site } from "../site/site.ts"
-import { askSites } from "./ask.ts"
+import { type AskOptions, askSites } from "./ask.ts"
 import type { Failover } from "./fetch.ts"
 import { fetchNamed } from "./named.ts"
 import { isDurable, type Vault } from "./vault.ts"
@@ -40,14 +40,19 @@ export interface ListLogOptions extends LogOptions {
 }
 
 /** Everything the sites list of one agent's log. A site that fails is named, never counted as empty. */
-export async function listLog(vault: Vault, agent: string, { signal, patienceMs = readPatienceMs }: ListLogOptions): Promise<LogListing> {
+export async function listLog(vault: Vault, agent: string, { signal, patienceMs }: ListLogOptions): Promise<LogListing> {
   const { answers, failures, late } = await askSites(vault.sites, ({ opened }, given) => commitsAt(opened.site, agent, given), {
     signal,
     enough: (answered) => isDurable(answered, vault),
-    patienceMs: (_site, waitedMs) => patienceMs - waitedMs,
-    late: "go on",
+    ...patienceOf(vault, patienceMs),
   })
   return { entries: unionOf(agent, answers), unreadable: failures, late }
+}
+
+/** How long sites are waited for when enough others have answered: for a run so many milliseconds, and for a reader as long as it may help. */
+export function patienceOf({ health }: Vault, patienceMs: number | undefined): Pick<AskOptions, "patienceMs" | "late"> {
+  if (patienceMs !== undefined) return { patienceMs: (_site, waitedMs) => patienceMs - waitedMs, late: "go on" }
+  return { patienceMs: (site, waitedMs) => (health.isFailing(site) ? failingPatienceMs : readPatienceMs) - waitedMs, late: "end" }
 }
 
 async function commitsAt(site: Site, agent: string, signal: AbortSignal): Promise<readonly ObjectInfo[]> {

@@ -1,9 +1,8 @@
 import { BackupError, KeyError } from "../errors.ts"
 import { repositoryPrefix, trustPrefix } from "../format/names.ts"
 import { decodeRepository, decodeTrust, type Repository, type TrustList, verifyTrustChain } from "../format/trust.ts"
-import { readPatienceMs } from "../limits.ts"
 import { askSites } from "./ask.ts"
-import type { ListLogOptions } from "./log.ts"
+import { type ListLogOptions, patienceOf } from "./log.ts"
 import { fetchNamed } from "./named.ts"
 import { unreachable } from "./unreachable.ts"
 import { isDurable, type Vault } from "./vault.ts"
@@ -65,11 +64,7 @@ async function signedByRoot<T>(
   return { values, ...(foreign === undefined ? {} : { foreign }) }
 }
 
-async function keysAt(
-  vault: Vault,
-  prefix: string,
-  { signal, patienceMs = readPatienceMs }: ListLogOptions,
-): Promise<Map<string, string[]>> {
+async function keysAt(vault: Vault, prefix: string, { signal, patienceMs }: ListLogOptions): Promise<Map<string, string[]>> {
   const { answers, failures } = await askSites(
     vault.sites,
     async ({ opened }, given) => {
@@ -77,7 +72,7 @@ async function keysAt(
       for await (const { key } of opened.site.list(prefix, { signal: given })) keys.push(key)
       return keys
     },
-    { signal, enough: (answered) => isDurable(answered, vault), patienceMs: (_site, waitedMs) => patienceMs - waitedMs, late: "go on" },
+    { signal, enough: (answered) => isDurable(answered, vault), ...patienceOf(vault, patienceMs) },
   )
   if (answers.size === 0) throw unreachable(failures)
   const found = new Map<string, string[]>()

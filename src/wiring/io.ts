@@ -11,3 +11,13 @@ export interface Io {
   readonly signal: AbortSignal
   tell(event: Event): void
 }
+
+/**
+ * The same until `stack` is disposed of: what still goes on at the sites then is ended, so that one that never answers does not keep the
+ * process alive when its work is done.
+ */
+export function untilDisposed(stack: AsyncDisposableStack, io: Io): Io {
+  const ending = new AbortController()
+  stack.defer(() => ending.abort(new Error("the work is done")))
+  return { ...io, signal: AbortSignal.any([io.signal, ending.signal]) }
+}

@@ -1,4 +1,5 @@
 import { join } from "node:path"
+import { rememberedConditions } from "../catalog/conditions.ts"
 import { lockState } from "../catalog/lock.ts"
 import { retirementText } from "../operation/approvals.ts"
 import type { Event } from "../operation/event.ts"
@@ -6,7 +7,7 @@ import type { UpkeepWorld } from "../operation/world.ts"
 import { SiteHealth } from "../vault/health.ts"
 import { openVault } from "../vault/vault.ts"
 import type { Loaded } from "./config.ts"
-import type { Io } from "./io.ts"
+import { type Io, untilDisposed } from "./io.ts"
 import { knownRetired } from "./retired.ts"
 import { openSites, tierOf } from "./sites.ts"
 import { loadTrust } from "./trust.ts"
@@ -23,9 +24,10 @@ export interface KeeperOptions {
   readonly write: boolean
 }
 
-export async function openKeeper(loaded: Loaded, { io, write }: KeeperOptions): Promise<KeeperSession> {
+export async function openKeeper(loaded: Loaded, { io: outer, write }: KeeperOptions): Promise<KeeperSession> {
   const { config, jobs } = loaded
   await using stack = new AsyncDisposableStack()
+  const io = untilDisposed(stack, outer)
   if (write) {
     await prepareState(config.state)
     // Not the lock of runs: a repair of hours must not stop backups, and neither harms the other.
@@ -39,7 +41,7 @@ export async function openKeeper(loaded: Loaded, { io, write }: KeeperOptions): 
   }
   const names = Object.keys(config.sites).filter((name) => !retired.has(name))
   const sites = await openSites(config, names, { io, readOnly: !write, device: null, needed: [], retired: new Map() })
-  const vault = openVault({ sites, durable: config.durable, health: new SiteHealth(io.clock) })
+  const vault = openVault({ sites, durable: config.durable, health: new SiteHealth(io.clock, rememberedConditions(catalog)) })
   const lists = await trustInForce(vault, trust, { catalog, root: config.trust.root, signal: io.signal })
   const world: UpkeepWorld = {
     ...{ catalog, vault, repository: trust.repository, trust: lists },

@@ -13,7 +13,7 @@ import { SiteHealth } from "../vault/health.ts"
 import { fetchNamed } from "../vault/named.ts"
 import { type RootObjects, readRoot } from "../vault/root.ts"
 import { openVault, type Vault, type VaultSite } from "../vault/vault.ts"
-import type { Io } from "./io.ts"
+import { type Io, untilDisposed } from "./io.ts"
 import { openPool } from "./world.ts"
 
 /** A directory that holds what a site kept, by the name it gets here. */
@@ -40,8 +40,9 @@ export interface BareSession extends AsyncDisposable {
 }
 
 /** Opens sites with nothing but their paths and the root's fingerprint: no configuration, no state, no key on this machine. */
-export async function openBare({ sites, root, out, agent, io }: BareOptions): Promise<BareSession> {
+export async function openBare({ sites, root, out, agent, io: outer }: BareOptions): Promise<BareSession> {
   await using stack = new AsyncDisposableStack()
+  const io = untilDisposed(stack, outer)
   const directory = await emptyDirectory(out)
   const bare = await Promise.all(sites.map((site) => openBareSite(site, io)))
   const plain = openVault({ sites: bare, durable: { copies: 1, providers: 1 }, health: new SiteHealth(io.clock), patience: readPatience })

@@ -23,7 +23,7 @@ import type { ListLogOptions } from "../vault/log.ts"
 import { readTrustLists } from "../vault/root.ts"
 import { openVault, type Vault } from "../vault/vault.ts"
 import type { Loaded } from "./config.ts"
-import type { Io } from "./io.ts"
+import { type Io, untilDisposed } from "./io.ts"
 import { type Job, loadJob } from "./jobs.ts"
 import { knownLists, knownRetired } from "./retired.ts"
 import type { Config } from "./schema.ts"
@@ -72,7 +72,8 @@ interface AgentWorldOptions extends Pick<OpenSitesOptions, "io" | "device" | "ne
 
 async function openAgentWorld(stack: AsyncDisposableStack, loaded: Loaded, options: AgentWorldOptions): Promise<AgentWorld> {
   const { config } = loaded
-  const { io, device, needed, without } = options
+  const { device, needed, without } = options
+  const io = untilDisposed(stack, options.io)
   await prepareState(config.state)
   stack.use(lockState(join(config.state, "lock")))
   await removeScratch(config.state)
@@ -114,9 +115,10 @@ export interface ReaderOptions {
   readonly sites?: readonly string[] | undefined
 }
 
-export async function openReader(loaded: Loaded, { io, sites: names }: ReaderOptions): Promise<ReaderSession> {
+export async function openReader(loaded: Loaded, { io: outer, sites: names }: ReaderOptions): Promise<ReaderSession> {
   const { config } = loaded
   await using stack = new AsyncDisposableStack()
+  const io = untilDisposed(stack, outer)
   const catalog = stack.use(await readersCatalog(config.state))
   const trust = await loadTrust(loaded)
   const retired = await knownRetired(loaded, catalog)
@@ -126,7 +128,12 @@ export async function openReader(loaded: Loaded, { io, sites: names }: ReaderOpt
   // Whoever names a retired site wants to see what is still there.
   const chosen = names ?? Object.keys(config.sites).filter((name) => !retired.has(name))
   const sites = await openSites(config, chosen, { io, readOnly: true, device: null, needed: [], retired: new Map() })
-  const vault = openVault({ sites, durable: config.durable, health: new SiteHealth(io.clock), patience: readPatience })
+  const vault = openVault({
+    sites,
+    durable: config.durable,
+    health: new SiteHealth(io.clock, rememberedConditions(catalog)),
+    patience: readPatience,
+  })
   const lists = await trustInForce(vault, trust, { catalog, root: config.trust.root, signal: io.signal })
   const { pool, buffers } = openPool(stack)
   const world: World = {

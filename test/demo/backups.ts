@@ -112,8 +112,16 @@ export async function siteDies({ stage, provider, clouds: { s3 }, signal }: Scen
   const runs = await runsOf(stage)
   const isOk = [...runs.values()].every(({ outcome }) => outcome === "ok")
   const holders = holdersOf(runs).join(", ")
-  stage.claim(isOk && holders === "fra, gcs-bru", "every run is `ok` all the same: durable at 2 sites of 2 providers, fra and gcs-bru", holders)
-  for (const [tree, job] of [["recordings", "call-recordings"], ["cdr", "cdr-files"], ["config", "switch-config"]] as const) {
+  stage.claim(
+    isOk && holders === "fra, gcs-bru",
+    "every run is `ok` all the same: durable at 2 sites of 2 providers, fra and gcs-bru",
+    holders,
+  )
+  for (const [tree, job] of [
+    ["recordings", "call-recordings"],
+    ["cdr", "cdr-files"],
+    ["config", "switch-config"],
+  ] as const) {
     const { files } = runOf(runs, job).captured
     stage.claim(files === touched[tree], `${job}: exactly the ${String(files)} that are new or changed`, `not ${String(touched[tree])}`)
   }
@@ -160,7 +168,7 @@ export async function thief({ stage, provider }: Scene): Promise<SnapshotLine[]>
   const found = await readableBytes(stage.path("sites/fra"), provider.world)
   stage.claim(
     found.objects > 0 && found.leaks.length === 0,
-    `${count(found.objects, "object")} searched for ${count(found.searched, "name, phone number and piece of audio", "names, phone numbers and pieces of audio")}: none readable`,
+    `${count(found.objects, "object")} at fra searched for ${count(found.searched, "name, phone number and piece of audio", "names, phone numbers and pieces of audio")}: none readable`,
     found.leaks.slice(0, 3).join("; "),
   )
   return kept

@@ -104,6 +104,11 @@ export async function openGcs(directory: string): Promise<Cloud> {
   return cloud
 }
 
-const publicAccessBlock = `<PublicAccessBlockConfiguration>${["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"]
+const publicAccessBlock = `<PublicAccessBlockConfiguration>${[
+  "BlockPublicAcls",
+  "IgnorePublicAcls",
+  "BlockPublicPolicy",
+  "RestrictPublicBuckets",
+]
   .map((name) => `<${name}>true</${name}>`)
   .join("")}</PublicAccessBlockConfiguration>`

@@ -3,7 +3,17 @@ import { buildProvider, firstBackup, prove, setUp, siteComesBack, siteDies, thie
 import { openGcs, openS3 } from "./cloud.ts"
 import { newSite, rot, siteIsLost } from "./mending.ts"
 import { disaster, oneCustomer, recover, remember, restoreAll, whatIsLeft } from "./recovery.ts"
-import { matrixText, meaning, type Proof, proofText, type Restored, restoredText, type SnapshotLine, timesText, troubleText } from "./report.ts"
+import {
+  matrixText,
+  meaning,
+  type Proof,
+  proofText,
+  type Restored,
+  restoredText,
+  type SnapshotLine,
+  timesText,
+  troubleText,
+} from "./report.ts"
 import type { Scene } from "./scene.ts"
 import { Mismatch, Stage, seconds } from "./stage.ts"
 
@@ -17,7 +27,7 @@ const seed = "demo"
 const usage = `Usage: npm run demo
 
 Backs up an invented voice provider to a directory and to stand-ins for S3 and GCS, loses sites, rots bits, heals them,
-burns everything down and gets it back, with the real command line. It takes a minute or two and about 500 MB in the
+burns everything down and gets it back, with the real command line. It takes a minute or two and about 250 MB in the
 temporary directory (TMPDIR), which it gives back, and listens on 127.0.0.1 only.
 
 Exit codes: 0 every claim held, 1 one did not, 2 this usage, 130 and 143 when stopped.
@@ -40,7 +50,7 @@ async function play(stage: Stage, signal: AbortSignal): Promise<void> {
   const proofs = await stage.chapter("How far can it be proven?", () => prove(scene))
   const kept = await stage.chapter("What a thief of the sites would read", () => thief(scene))
   await stage.chapter("Bits rot", () => rot(scene))
-  await stage.chapter("A site is lost for good", () => siteIsLost(scene))
+  const retired = await stage.chapter("A site is lost for good", () => siteIsLost(scene))
   await stage.chapter("A new site takes its place", () => newSite(scene))
 
   const memory = remember(scene)
@@ -48,7 +58,7 @@ async function play(stage: Stage, signal: AbortSignal): Promise<void> {
   await stage.chapter("Beginning again from nothing but one site", () => recover(scene))
   await stage.chapter("The customer who cannot wait", () => oneCustomer(scene, memory))
   const restored = await stage.chapter("Everything back", () => restoreAll(scene, memory))
-  report(stage, { proofs, kept, restored, left: await whatIsLeft(scene) })
+  report(stage, { proofs, kept, retired, restored, left: await whatIsLeft(scene) })
   for (const cloud of [s3, gcs]) {
     const { mistakes } = cloud.server
     if (mistakes.length > 0) throw new Mismatch(`a stand-in made a mistake: ${String(mistakes[0])}`)
@@ -58,16 +68,17 @@ async function play(stage: Stage, signal: AbortSignal): Promise<void> {
 interface Findings {
   readonly proofs: readonly Proof[]
   readonly kept: readonly SnapshotLine[]
+  readonly retired: boolean
   readonly restored: readonly Restored[]
   readonly left: readonly SnapshotLine[]
 }
 
-function report(stage: Stage, { proofs, kept, restored, left }: Findings): void {
+function report(stage: Stage, { proofs, kept, retired, restored, left }: Findings): void {
   const { paint } = stage
   const section = (title: string, lines: readonly string[]): void => stage.say("", paint.strong(title), ...lines)
   stage.say("", paint.strong(`━━ Report ${"━".repeat(90)}`))
   section("What was kept where", matrixText(kept, left, paint))
-  section("What went wrong, and what healed it", troubleText())
+  section("What went wrong, and what healed it", troubleText({ retired }))
   section("How far the proof went, before anything was lost", proofText(proofs, paint))
   section("What came back from one site, with the escrow identity and the root's fingerprint alone", restoredText(restored))
   section("How long each step took", timesText(stage.times))

@@ -29,14 +29,29 @@ export async function readableBytes(site: string, world: World): Promise<Search>
     ...numbersOf(world),
     ...samplesOf(world),
   ].map((word) => Buffer.from(word))
+  const isBeginning = new Uint8Array(2 ** 24)
+  for (const word of words) isBeginning[word.readUIntBE(0, beginningBytes)] = 1
   const leaks: string[] = []
   const objects = filesOf(site)
   for (const path of objects) {
     await nextTurn()
     const haystack = Buffer.concat([Buffer.from(path, "latin1"), readFileSync(`${site}/${path}`)])
-    for (const word of words) if (haystack.includes(word)) leaks.push(`${path} shows ${word.toString("latin1")}`)
+    // One pass over the bytes, however many words there are.
+    let last = 0
+    for (let index = 0; index < haystack.length; index++) {
+      last = ((last << 8) | (haystack[index] ?? 0)) & 0xff_ff_ff
+      if (isBeginning[last] !== 1) continue
+      const found = wordsAt(haystack, index + 1 - beginningBytes, words)
+      leaks.push(...found.map((word) => `${path} shows ${word.toString("latin1")}`))
+    }
   }
   return { objects: objects.length, searched: words.length, leaks }
+}
+
+const beginningBytes = 3
+
+function wordsAt(haystack: Buffer, start: number, words: readonly Buffer[]): Buffer[] {
+  return words.filter((word) => haystack.subarray(start, start + word.length).equals(word))
 }
 
 const samplesMax = 40

@@ -20,10 +20,14 @@ export async function rot({ stage, clouds: { s3 } }: Scene): Promise<void> {
   const fra = stage.path("sites/fra")
   const rotten = [
     ...pick(s3.keys, [/\/pack\/recordings-90\//, /\/log\//]).map((key) => ({ site: "s3-dub", key, path: s3.pathOf(key) })),
-    ...pick(keysIn(fra).reverse(), [/\/pack\/recordings-90\//, /^v1\/keys\//]).map((key) => ({ site: "fra", key, path: `${fra}/${key}` })),
+    ...pick(keysIn(fra).sort().reverse(), [/\/pack\/recordings-90\//, /^v1\/keys\//]).map((key) => ({
+      site: "fra",
+      key,
+      path: `${fra}/${key}`,
+    })),
   ]
   for (const { path } of rotten) flipBits(path)
-  stage.say("  One bit each is flipped on the disks: at s3-dub in a pack and a commit, at fra in a pack and a customer's key.", "")
+  stage.say("  One bit each is flipped on the disks: at s3-dub in a pack and a commit, at fra in a pack and a key object.", "")
   const found = summaryOf(await stage.ask(host, ["scrub", "--full"], { exit: 6 }), scrubSchema)
   for (const { site = "", object } of found.findings) stage.say(`    ${site.padEnd(6)}  ${object}`)
   const named = new Set(found.findings.map(({ site, object }) => `${site ?? ""} ${object}`))
@@ -37,7 +41,7 @@ export async function rot({ stage, clouds: { s3 } }: Scene): Promise<void> {
   const aside = filesOf(fra).filter((path) => path.startsWith(".holdline-rotten/")).length
   const heals = rotten.every(({ site, key }) => fitsName(key, readFileSync(site === "fra" ? `${fra}/${key}` : s3.pathOf(key))))
   stage.claim(heals, "good bytes are in the place of all of them, from whichever site had them; repair has no key either")
-  const behind = rotten.filter(({ site, key }) => site === "s3-dub" && s3.versions(key).length === 2).length
+  const behind = s3.keys.flatMap((key) => s3.versions(key).slice(1)).filter(({ retention }) => retention !== null).length
   stage.claim(
     aside === 2 && behind === 2,
     "nothing was thrown away: the rotten bytes are older, still locked versions at s3-dub, and put aside at fra",
@@ -52,21 +56,22 @@ function pick(keys: readonly string[], patterns: readonly RegExp[]): string[] {
   return patterns.flatMap((pattern) => keys.filter((key) => pattern.test(key)).slice(0, 1))
 }
 
-/** The Google account is closed for good; two people take the site out of the count. */
-export async function siteIsLost({ stage, clouds }: Scene): Promise<void> {
+/** The Google account is closed for good, and two people take the site out of the count: whether this machine lets them sign. */
+export async function siteIsLost({ stage, clouds }: Scene): Promise<boolean> {
   clouds.gcs.dieAfter(0)
   stage.say("  The account at gcs-bru is closed, for good: every connection is cut.", "")
   if (!existsSync(stage.path("people", people[0]))) {
     stage.say("  This machine has no ssh-keygen, with which two people could sign: the site is not retired, only left out.")
-    return
+    return false
   }
   const command = ["site", "retire", "gcs-bru", "--statement", "../people/gcs-bru.json"]
   await stage.ask(host, [...command, "--reason", "account closed"], { exit: 7 })
   const [ada = [], ben = []] = people.map((name) => ["--signature", sign(stage, name)])
-  await stage.ask(host, [...command, ...ada], { exit: 4 })
-  stage.claim(true, "nobody can take a site out of the count alone: it waits for two signatures (exit 7), and one is refused (exit 4)")
   stage.say("")
+  await stage.holdline(host, [...command, ...ada], { exit: 4 })
   await stage.holdline(host, [...command, ...ada, ...ben])
+  stage.claim(true, "it waits for signatures (exit 7), refuses one person's (exit 4), and takes those of two")
+  return true
 }
 
 /** An empty site of another company takes the place of the lost one. */
@@ -94,6 +99,9 @@ export async function newSite({ stage, root, clouds }: Scene): Promise<void> {
 function sign(stage: Stage, name: string): string {
   const [key, statement] = [stage.path("people", name), stage.path("people/gcs-bru.json")]
   const path = `../people/${name}.sig`
-  writeFileSync(stage.path(host, path), execFileSync("ssh-keygen", ["-Y", "sign", "-n", "holdline-approval", "-f", key], { input: readFileSync(statement), stdio: "pipe" }))
+  writeFileSync(
+    stage.path(host, path),
+    execFileSync("ssh-keygen", ["-Y", "sign", "-n", "holdline-approval", "-f", key], { input: readFileSync(statement), stdio: "pipe" }),
+  )
   return path
 }

@@ -56,13 +56,13 @@ export function matrixText(before: readonly SnapshotLine[], after: readonly Snap
 const fates = { fra: "burnt", "s3-dub": "whole, not asked", "gcs-bru": "closed", vie: "restored from" } as const
 
 /** What went wrong, and what became of it. */
-export function troubleText(): string[] {
+export function troubleText({ retired }: { readonly retired: boolean }): string[] {
   return table(
     ["WHAT WENT WRONG", "WHAT HEALED IT"],
     [
       ["s3-dub died in the middle of a backup", "the run went on with two sites; the next one brought s3-dub level"],
       ["bits rotted at s3-dub and at fra", "scrub found them, repair replaced them from the other sites"],
-      ["the account at gcs-bru was closed", "repair filled vie from what was left; two people retired gcs-bru"],
+      ["the account at gcs-bru was closed", `repair filled vie from what was left${retired ? "; two people retired gcs-bru" : ""}`],
       ["fire: switch, backup host, catalog, fra", "recover and restore, from vie alone"],
     ],
   )

@@ -65,7 +65,7 @@ const sites: readonly Guard[] = [
     name: "a site that does not answer is unknown, not empty",
     file: "src/operation/replicas.ts",
     find: "if (silent.has(name)) return",
-    replace: "if (name === \"\") return",
+    replace: 'if (name === "") return',
     tests: ["test/operation/replicas.test.ts"],
   },
   {

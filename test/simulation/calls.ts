@@ -10,7 +10,7 @@ const hourMs = 3_600_000
 const dayMs = 24 * hourMs
 const accounts = 500
 /** Of an account with its recordings, on an average day. */
-const callsADay = 0.2
+const callsADay = 0.12
 /** Calls by hour of the day: offices, with a pause at noon and a few customers who never sleep. */
 const rhythm = [1, 1, 1, 1, 1, 2, 4, 10, 22, 30, 32, 28, 18, 24, 30, 30, 26, 18, 10, 6, 4, 3, 2, 1]
 const rhythmSum = rhythm.reduce((sum, weight) => sum + weight, 0)

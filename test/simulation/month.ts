@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { Catalog } from "../../src/catalog/catalog.ts"
+import type { Identity } from "../../src/key/recipient.ts"
 import { restore } from "../../src/operation/restore.ts"
 import type { Random } from "../../src/random.ts"
 import type { Outcome, RunReport } from "../../src/report/run.ts"
@@ -49,7 +50,7 @@ export interface Simulated {
 const hourMs = 3_600_000
 const start = new Date("2031-03-01T00:00:00Z")
 /** The configuration is kept every so many hours. */
-const configurationEvery = 6
+const configurationEvery = 12
 /** Damage is found and repaired some hours after it was done. */
 const repairAfterHours = 3
 
@@ -155,8 +156,9 @@ class Month {
     this.#watch.converged()
     this.#refuse(this.#watch.problems)
     const now = this.#lab.clock.now().getTime()
-    for (const site of siteNames) await this.#bringHome([site], now)
-    for (const moment of asOf) await this.#bringHome(siteNames, moment)
+    const { operations, escrow } = this.#lab
+    for (const site of siteNames) await this.#bringHome([site], now, site === "a" ? escrow : operations)
+    for (const moment of asOf) await this.#bringHome(siteNames, moment, operations)
     return this.#summary()
   }
 
@@ -260,15 +262,15 @@ class Month {
   }
 
   /** A restore of everything, by someone who has nothing but these sites: what comes home is what it was. */
-  async #bringHome(sites: readonly SiteName[], moment: number): Promise<void> {
-    const { clock, escrow, directory } = this.#lab
+  async #bringHome(sites: readonly SiteName[], moment: number, identity: Identity): Promise<void> {
+    const { clock, directory } = this.#lab
     using catalog = Catalog.open(":memory:", () => undefined)
     const opened = Object.fromEntries(sites.map((name) => [name, memorySite(name, clock, this.#objects.get(name))]))
     const world = { ...this.#lab.world({ sites: vaultSites(opened), catalog, spool: null }), tell: () => undefined }
     const home = async (dataset: string): Promise<Tree> => {
       const target = mkdtempSync(join(directory, "home-"))
       try {
-        const report = await restore({ dataset, identities: [escrow], asOf: new Date(moment) }, { path: target, owners: false }, world)
+        const report = await restore({ dataset, identities: [identity], asOf: new Date(moment) }, { path: target, owners: false }, world)
         if (report.outcome !== "ok")
           this.#refuse([`${sites.join(", ")}: restore ended ${report.outcome}: ${JSON.stringify(report.lost.slice(0, 3))}`])
         return filesOf(target)

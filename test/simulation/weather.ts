@@ -69,14 +69,10 @@ export class Weather {
         if (fault !== null) throw fault.error
         return result
       },
-      async *list(what, options, list) {
+      list(what, options, list) {
         const fault = weather.#next(name, what)
-        if (fault !== null && !fault.applied) throw fault.error
-        for await (const info of list(options ?? {})) {
-          yield info
-          if (fault !== null) throw fault.error
-        }
-        if (fault !== null) throw fault.error
+        const listing = list(options ?? {})
+        return fault === null ? listing : broken(listing, fault)
       },
     }
     return openedAround(opened, around)
@@ -106,6 +102,16 @@ export class Weather {
     this.#troubled.set(site, kinds.add(met.kind))
     return { kind: met.kind, applied, error: new SiteError(site, code, `${what}: ${met.kind}`) }
   }
+}
+
+/** A listing that breaks off: at its beginning, or, where it was answered, after its first object. */
+async function* broken<T>(listing: AsyncIterable<T>, { applied, error }: Fault): AsyncGenerator<T> {
+  if (!applied) throw error
+  for await (const info of listing) {
+    yield info
+    break
+  }
+  throw error
 }
 
 function isBefore(a: Moment, b: Moment): boolean {
