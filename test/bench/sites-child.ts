@@ -24,7 +24,8 @@ const report = await runAtSites((name) => openedAt(name), loaded, job, { copies,
 const seconds = (performance.now() - begun) / 1000
 if (report.outcome !== "ok") throw new Error(`ended ${report.outcome}: ${report.failure?.message ?? ""}`)
 const requests = [...sites].map(([name, { site }]) => ({ name, ...site.counts.calls }))
-console.log(JSON.stringify({ seconds, packs: report.stored.packs, bytes: report.stored.bytes, requests }))
+const peakBytes = process.resourceUsage().maxRSS * 1024
+console.log(JSON.stringify({ seconds, peakBytes, packs: report.stored.packs, bytes: report.stored.bytes, requests }))
 // What was asked of the frozen site is still waited for.
 process.exit(0)
 

@@ -19,19 +19,20 @@ const bars = { threeSites: 1.3, frozen: 1.05 }
 const child = fileURLToPath(new URL("sites-child.ts", import.meta.url))
 const resultSchema = z.object({
   seconds: z.number(),
+  peakBytes: z.number(),
   packs: z.number(),
   bytes: z.number(),
   requests: z.array(z.object({ name: z.string(), put: z.number(), get: z.number(), head: z.number(), list: z.number() })),
 })
-export type SitesRun = z.infer<typeof resultSchema>
+type SitesRun = z.infer<typeof resultSchema>
 
-export interface SitesOptions {
+interface SitesOptions {
   readonly root: string
   readonly bytes: number
   readonly rounds: number
 }
 
-export interface SitesResult {
+interface SitesResult {
   readonly one: readonly SitesRun[]
   readonly three: readonly SitesRun[]
   readonly frozen: readonly SitesRun[]
@@ -40,13 +41,12 @@ export interface SitesResult {
 const names = ["one", "two", "three"]
 
 /** Every scenario as a process of its own, in turn, several times. */
-export async function measureSites({ root, bytes, rounds }: SitesOptions): Promise<SitesResult> {
+async function measureSites({ root, bytes, rounds }: SitesOptions): Promise<SitesResult> {
   const path = join(root, "source")
   mkdirSync(path)
   // Named as media, so that it is kept as it is: holes compressed away would be no work.
   buildSparse(join(path, "recording.mp3"), bytes)
-  const result = { one: [], three: [], frozen: [] } satisfies Record<string, SitesRun[]>
-  const found: { one: SitesRun[]; three: SitesRun[]; frozen: SitesRun[] } = result
+  const found: { one: SitesRun[]; three: SitesRun[]; frozen: SitesRun[] } = { one: [], three: [], frozen: [] }
   for (let round = 0; round < rounds; round++) {
     found.one.push(await play({ root: join(root, `one-${String(round)}`), path, sites: names.slice(0, 1) }))
     found.three.push(await play({ root: join(root, `three-${String(round)}`), path, sites: names }))
@@ -75,12 +75,12 @@ async function play({ root, path, sites, frozen }: Scenario): Promise<SitesRun> 
   return resultSchema.parse(JSON.parse(stdout))
 }
 
-/** Wall time by the number of requests allowed: two for each pack (put, and asking for it), the listing of keys, and a few. */
-export function requestsAllowed({ packs }: SitesRun): number {
+/** Two for each pack (put, and asking for it), the listing of keys, and a few. */
+function requestsAllowed({ packs }: SitesRun): number {
   return 1.05 * 2 * packs + 20
 }
 
-export function median(values: readonly number[]): number {
+function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 }
 
@@ -88,11 +88,13 @@ function secondsOf(runs: readonly SitesRun[]): number {
   return median(runs.map(({ seconds }) => seconds))
 }
 
-function main(options: { readonly gigabytes: number; readonly rounds: number; readonly directory: string }): Promise<boolean> {
+async function main(options: { readonly gigabytes: number; readonly rounds: number; readonly directory: string }): Promise<boolean> {
   const root = realpathSync(mkdtempSync(join(options.directory, "holdline-sites-")))
-  return measureSites({ root, bytes: options.gigabytes * 1e9, rounds: options.rounds })
-    .then((result) => report(result))
-    .finally(() => rmSync(root, { recursive: true, force: true }))
+  try {
+    return report(await measureSites({ root, bytes: options.gigabytes * 1e9, rounds: options.rounds }))
+  } finally {
+    rmSync(root, { recursive: true, force: true })
+  }
 }
 
 function report({ one, three, frozen }: SitesResult): boolean {
@@ -104,6 +106,8 @@ function report({ one, three, frozen }: SitesResult): boolean {
   console.log(`one site ${alone.toFixed(1)} s, three ${together.toFixed(1)} s, one of them frozen ${held.toFixed(1)} s (medians)`)
   for (const { what, ratio, bar } of ratios)
     console.log(`${what}: ${ratio.toFixed(3)}, at most ${String(bar)}: ${ratio <= bar ? "held" : "MISSED"}`)
+  const peak = Math.max(...[...one, ...three, ...frozen].map(({ peakBytes }) => peakBytes))
+  console.log(`the most memory a process took: ${(peak / 1e6).toFixed(0)} MB`)
   const counts = [...one, ...three].flatMap((run) => run.requests.map((site) => ({ ...site, run })))
   const most = counts.toSorted((a, b) => total(b) - total(a))[0]
   if (most === undefined) throw new Error("nothing was counted")
@@ -122,16 +126,14 @@ function total({ put, get, head, list }: SitesRun["requests"][number]): number {
   return put + get + head + list
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { values } = parseArgs({
-    options: {
-      gigabytes: { type: "string", default: "10" },
-      rounds: { type: "string", default: "3" },
-      directory: { type: "string", default: tmpdir() },
-      help: { type: "boolean", default: false },
-    },
-  })
-  if (values.help) console.log(usage)
-  else if (!(await main({ gigabytes: Number(values.gigabytes), rounds: Number(values.rounds), directory: values.directory })))
-    process.exitCode = 1
-}
+const { values } = parseArgs({
+  options: {
+    gigabytes: { type: "string", default: "10" },
+    rounds: { type: "string", default: "3" },
+    directory: { type: "string", default: tmpdir() },
+    help: { type: "boolean", default: false },
+  },
+})
+if (values.help) console.log(usage)
+else if (!(await main({ gigabytes: Number(values.gigabytes), rounds: Number(values.rounds), directory: values.directory })))
+  process.exitCode = 1

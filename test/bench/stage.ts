@@ -29,8 +29,13 @@ export interface Stage {
   readonly sites: readonly string[]
 }
 
-/** Makes a fresh project with empty directory sites; post-quantum keys, as is the default. */
-export async function makeStage(root: string, data: Pick<Data, "name" | "path">, sites: readonly string[]): Promise<Stage> {
+/** Makes a fresh project with empty directory sites, of which so many must hold a run; post-quantum keys, as is the default. */
+export async function makeStage(
+  root: string,
+  data: Pick<Data, "name" | "path">,
+  sites: readonly string[],
+  copies = sites.length,
+): Promise<Stage> {
   const keys = join(root, "keys")
   const project = join(root, "project")
   for (const folder of ["config", "jobs", "etc"]) mkdirSync(join(project, folder), { recursive: true })
@@ -38,13 +43,18 @@ export async function makeStage(root: string, data: Pick<Data, "name" | "path">,
   const made = await initKeys(keys, { kind: "pq", dataAt: [], clock: systemClock, random: systemRandom })
   copyFileSync(join(keys, "trust.json"), join(project, "etc/trust.json"))
   const config = join(project, "config/holdline.yaml")
-  writeFileSync(config, configText(root, made.root, sites))
+  writeFileSync(config, configText(root, made.root, { sites, copies }))
   writeFileSync(join(project, "jobs", `${data.name}.yaml`), jobText(data, sites))
   await signStage({ keys, project, config, root: made.root })
   return { config, identity: join(keys, "operations.identity"), job: data.name, sites: sites.map((site) => join(root, "sites", site)) }
 }
 
-function configText(root: string, fingerprint: string, sites: readonly string[]): string {
+interface Places {
+  readonly sites: readonly string[]
+  readonly copies: number
+}
+
+function configText(root: string, fingerprint: string, { sites, copies }: Places): string {
   const lines = sites.map((site) => {
     const where = `path: ${join(root, "sites", site)}, provider: p-${site}, region: ${site}`
     return `  ${site}: {kind: directory, ${where}, sameDevice: accepted}`
@@ -54,7 +64,7 @@ agent: bench
 state: ${join(root, "project/state")}
 trust: {file: ${join(root, "project/etc/trust.json")}, root: "${fingerprint}"}
 signingKey: {file: ${join(root, "project/etc/agent.key")}}
-durable: {copies: ${String(sites.length)}, providers: ${String(sites.length)}}
+durable: {copies: ${String(copies)}, providers: ${String(copies)}}
 classes:
   bench-90: {days: 90, reuseDays: 7}
 sites:
