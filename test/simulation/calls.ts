@@ -8,9 +8,8 @@ import { Past } from "./truth.ts"
 
 const hourMs = 3_600_000
 const dayMs = 24 * hourMs
-const accounts = 500
-/** Of an account with its recordings, on an average day. */
-const callsADay = 0.12
+/** Of all customers, on an average day; each is a recording, and a line in its customer's records of that day. */
+const callsADay = 60
 /** Calls by hour of the day: offices, with a pause at noon and a few customers who never sleep. */
 const rhythm = [1, 1, 1, 1, 1, 2, 4, 10, 22, 30, 32, 28, 18, 24, 30, 30, 26, 18, 10, 6, 4, 3, 2, 1]
 const rhythmSum = rhythm.reduce((sum, weight) => sum + weight, 0)
@@ -26,24 +25,26 @@ interface Kept {
 export class CallArchive {
   readonly #root: string
   readonly #dice: Dice
+  readonly #accounts: number
   readonly #kept = new Map<string, Kept>()
   readonly #records = new Map<string, string>()
   readonly pasts = new Map<string, Past<string>>()
   #calls = 0
 
-  constructor(root: string, dice: Dice) {
+  constructor(root: string, dice: Dice, accounts: number) {
     this.#root = root
     this.#dice = dice
+    this.#accounts = accounts
   }
 
   /** What the customers of an hour leave behind. */
   live(hour: Date): void {
     const dice = this.#dice
-    const expected = (accounts * callsADay * (rhythm[hour.getUTCHours()] ?? 0)) / rhythmSum
+    const expected = (callsADay * (rhythm[hour.getUTCHours()] ?? 0)) / rhythmSum
     const calls = Math.floor(expected * (0.5 + dice.next()) + dice.next())
     for (let call = 0; call < calls; call++) {
       const late = dice.chance(lateShare) ? dayMs : 0
-      this.#call(`customer-${String(dice.between(1, accounts)).padStart(3, "0")}`, utcDay(new Date(hour.getTime() - late)), hour)
+      this.#call(`customer-${String(dice.between(1, this.#accounts)).padStart(3, "0")}`, utcDay(new Date(hour.getTime() - late)), hour)
     }
   }
 

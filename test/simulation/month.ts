@@ -34,6 +34,8 @@ export interface SimulationOptions {
   readonly seed: string
   /** At least two: the last one is quiet. */
   readonly days: number
+  /** Customers whose calls are kept. */
+  readonly accounts: number
   /** Where files are made; a file system in memory makes it faster. */
   readonly parent: string
 }
@@ -100,7 +102,7 @@ class Month {
   #unrepaired: Damage | null = null
   #hour = 0
 
-  constructor(lab: Lab, { seed, days }: SimulationOptions) {
+  constructor(lab: Lab, { seed, days, accounts }: SimulationOptions) {
     this.#lab = lab
     this.#seed = seed
     this.#days = days
@@ -111,7 +113,7 @@ class Month {
     this.#troubles = this.#plan.troubles
     this.#weather = new Weather(this.#plan, lab.clock)
     this.#watch = new Watch(this.#objects, lab.agentKey.publicKey)
-    this.#calls = new CallArchive(this.#directory("calls"), new Dice(`${seed} calls`))
+    this.#calls = new CallArchive(this.#directory("calls"), new Dice(`${seed} calls`), accounts)
     this.#configuration = new Configuration(this.#directory("configuration"), new Dice(`${seed} configuration`))
     this.#host = new Host(lab, this.#sites())
   }

@@ -10,6 +10,7 @@ export const faultKinds = [
   "answer lost", // the same, after they did what they were asked
   "hours away",
   "long away", // a week, where there is a month
+  "two away", // one is left, and one is not enough
   "all away", // every site, for an hour
   "objects lost",
   "objects rotten",
@@ -28,7 +29,7 @@ export interface Moment {
 }
 
 export interface Outage {
-  readonly kind: "hours away" | "long away" | "all away"
+  readonly kind: "hours away" | "long away" | "two away" | "all away"
   readonly sites: readonly SiteName[]
   readonly from: Moment
   readonly until: Moment
@@ -76,6 +77,10 @@ export interface Plan {
 const quietHours = 25
 const weekHours = 7 * 24
 
+function allBut(site: SiteName): SiteName[] {
+  return siteNames.filter((name) => name !== site)
+}
+
 /** What goes wrong in `days` days, at least two: as often as in a bad month, and everything at least once. */
 export function makePlan(dice: Dice, days: number): Plan {
   const last = days * 24 - quietHours
@@ -95,6 +100,7 @@ export function makePlan(dice: Dice, days: number): Plan {
     outages: [
       ...times(18).map(() => away("hours away", [site()], dice.between(1, 8))),
       away("long away", [site()], Math.min(weekHours, Math.floor(last / 3))),
+      ...times(4).map(() => away("two away", allBut(site()), dice.between(1, 6))),
       ...times(2).map(() => away("all away", siteNames, 1)),
     ],
     bursts: [...times(60).map(() => burst("call failed")), ...times(60).map(() => burst("answer lost"))],
