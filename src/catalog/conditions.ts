@@ -1,17 +1,8 @@
+import type { SiteCondition } from "../site/condition.ts"
 import type { Catalog } from "./catalog.ts"
 import { nullable, numberOf, textOf } from "./rows.ts"
 
-/** How a site answered lately, as SiteHealth keeps it. */
-export interface RememberedCondition {
-  readonly site: string
-  readonly failures: number
-  readonly failingSince: Date | null
-  readonly reason: string
-  readonly restUntil: Date | null
-  readonly restMs: number
-}
-
-export function rememberConditions(catalog: Catalog, conditions: readonly RememberedCondition[]): void {
+export function rememberConditions(catalog: Catalog, conditions: readonly SiteCondition[]): void {
   const sql = "INSERT OR REPLACE INTO site_condition (site, failures, failing_since, reason, rest_until, rest_ms) VALUES (?, ?, ?, ?, ?, ?)"
   catalog.transaction(() => {
     for (const { site, failures, failingSince, reason, restUntil, restMs } of conditions) {
@@ -20,7 +11,7 @@ export function rememberConditions(catalog: Catalog, conditions: readonly Rememb
   })
 }
 
-export function rememberedConditions(catalog: Catalog): RememberedCondition[] {
+export function rememberedConditions(catalog: Catalog): SiteCondition[] {
   return catalog.all("SELECT * FROM site_condition ORDER BY site").map((row) => ({
     site: textOf(row, "site"),
     failures: numberOf(row, "failures"),

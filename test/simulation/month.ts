@@ -273,8 +273,9 @@ class Month {
       const target = mkdtempSync(join(directory, "home-"))
       try {
         const report = await restore({ dataset, identities: [identity], asOf: new Date(moment) }, { path: target, owners: false }, world)
-        if (report.outcome !== "ok")
-          this.#refuse([`${sites.join(", ")}: restore ended ${report.outcome}: ${JSON.stringify(report.lost.slice(0, 3))}`])
+        // What could not be read at the source then is not there either, and makes it partial.
+        const { lost, unreachable, refused } = report
+        this.#refuse([...lost, ...unreachable, ...refused].map(({ path, detail }) => `${sites.join(", ")}: ${path}: ${detail}`))
         return filesOf(target)
       } finally {
         rmSync(target, { recursive: true, force: true })
