@@ -252,15 +252,15 @@ const trust: readonly Guard[] = [
   {
     name: "a commit is signed by a trusted key of its agent",
     file: "src/format/commit.ts",
-    find: "if (!publicKeysFor(body.agent).some((key) => signed.signedBy(key))) {",
-    replace: "if (publicKeysFor(body.agent).length < 0) {",
+    find: "if (named.has(commit.sha256) ? !isKeyOf(commit, keys) : !keys.some((key) => signed.signedBy(key))) {",
+    replace: "if (keys.length < 0) {",
     tests: ["test/fault/corruption.test.ts"],
     only: "no trust list names",
   },
   {
     name: "a commit is of this repository",
     file: "src/vault/log.ts",
-    find: "body.repository !== options.repository || ",
+    find: "body.repository !== this.#options.repository || ",
     replace: "",
     tests: ["test/fault/corruption.test.ts"],
     only: "of another repository",
@@ -268,7 +268,7 @@ const trust: readonly Guard[] = [
   {
     name: "a commit is where its name says in the log",
     file: "src/vault/log.ts",
-    find: " || body.seq !== entry.seq",
+    find: " || body.seq !== seq",
     replace: "",
     tests: ["test/fault/corruption.test.ts"],
     only: "under a later number",
