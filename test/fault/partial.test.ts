@@ -13,7 +13,7 @@ import type { OpenedSite, SiteOperation } from "../../src/site/site.ts"
 import { openSource } from "../../src/source/open.ts"
 import { WorkerPool } from "../../src/stream/pool.ts"
 import type { VaultSite } from "../../src/vault/vault.ts"
-import { jobOf, type Lab, openLab } from "../operation/lab.ts"
+import { jobOf, type Lab, openLab, type WorldOptions } from "../operation/lab.ts"
 import { filesOf } from "../operation/trees.ts"
 import { Dice } from "../world/dice.ts"
 import { breachesAt, commitsAt, restoredFrom } from "./closure.ts"
@@ -85,7 +85,10 @@ class Place {
     utimesSync(path, 1_930_000_000, 1_930_000_000)
   }
 
-  async run(sick: ReadonlyMap<string, readonly Fault[]> = new Map()): Promise<RunReport & { readonly faulty: readonly FaultySite[] }> {
+  async run(
+    sick: ReadonlyMap<string, readonly Fault[]> = new Map(),
+    options: Pick<WorldOptions, "spool"> = {},
+  ): Promise<RunReport & { readonly faulty: readonly FaultySite[] }> {
     const faulty: FaultySite[] = []
     const sites = this.scene.sites().map((site): VaultSite => {
       const faults = sick.get(site.name)
@@ -94,7 +97,7 @@ class Place {
       faulty.push(wrapped)
       return { ...site, opened: this.#impatient({ ...site.opened, site: wrapped }) }
     })
-    const { world, end } = this.scene.begin({ sites })
+    const { world, end } = this.scene.begin({ sites, ...options })
     const settings = { kind: "directory" as const, path: this.path, template: "{account}/{yyyy}/{MM}/{dd}/{name}", settle: 0 }
     const report = await backup(jobOf({ mode: "archive" }), openSource(settings, "archive", {}), world)
     end()
@@ -205,13 +208,27 @@ test("the register of accounts reached one site only: nothing is encrypted to ke
   await place.expectWholeAt(names)
 })
 
-test("a commit reached one site only, which then dies: the next run commits the same files where it can", async () => {
+test("a site that never takes the commit which registers keys gets no snapshot that needs them", async () => {
+  await using lab = await openLab({ pool })
+  const place = new Place(lab)
+  // An answer, and so no reason to leave the site alone: it takes everything else.
+  const refused: Fault[] = [{ operation: "put", key: /\/log\/000000000001-/, effect: "failed-before-applied", code: "site/denied" }]
+  const report = await place.run(new Map([["c", refused]]))
+  expect(report.faulty.every(({ unmet }) => unmet.length === 0)).toBe(true)
+  expect(report).toMatchObject({ outcome: "ok", captured: { files: 3 } })
+  expect([...place.scene.objectsAt("c").keys()].filter((key) => key.includes("/log/"))).toEqual([])
+  await place.expectClosure()
+  await place.run()
+  await place.expectWholeAt(names)
+})
+
+test("a commit reached one site only, which then dies, and nothing waits: the next run commits the same files where it can", async () => {
   await using lab = await openLab({ pool })
   const place = new Place(lab)
   await place.run()
   place.write("acme/2031/03/03/four.wav", "four".repeat(1000))
   const refused: Fault[] = [{ operation: "put", key: /\/log\//, effect: "failed-before-applied" }]
-  expect(await place.run(new Map(["b", "c"].map((name) => [name, refused])))).toMatchObject({ outcome: "failed" })
+  expect(await place.run(new Map(["b", "c"].map((name) => [name, refused])), { spool: null })).toMatchObject({ outcome: "failed" })
   expect(await place.run(new Map([["a", dead.faults]]))).toMatchObject({ outcome: "ok", captured: { files: 0 } })
   await place.expectWholeAt(["b", "c"])
 })
