@@ -1,13 +1,24 @@
 import { highestRemembered, rememberedCommits, rememberedKeys } from "../catalog/commits.ts"
 import type { Digest } from "../digest.ts"
-import { JobError } from "../errors.ts"
+import { JobError, VaultError } from "../errors.ts"
 import { isControl, isKeyRecord, lostKeysOf } from "../format/commit.ts"
 import { logPrefix } from "../format/names.ts"
 import { agentKeys } from "../format/trust.ts"
 import { beginPatienceMs } from "../limits.ts"
 import { count } from "../units.ts"
 import { askSites } from "../vault/ask.ts"
-import { headsOf, highestSeq, type LogEntry, type LoggedCommit, type LogListing, listLog, readLog, unionOf } from "../vault/log.ts"
+import { unanswered } from "../vault/fetch.ts"
+import {
+  headsOf,
+  highestSeq,
+  type LogEntry,
+  type LoggedCommit,
+  type LogListing,
+  listLog,
+  reachesBack,
+  readLog,
+  unionOf,
+} from "../vault/log.ts"
 import { unreachable } from "../vault/unreachable.ts"
 import { type AgentWorld, inForce } from "./world.ts"
 
@@ -38,8 +49,10 @@ export class OwnLog {
     log.#late = late
     log.#seq = highestRemembered(world.catalog, id)
     const remembered = await log.#rememberedHere()
-    if (unreadable.length === world.everywhere.sites.length && remembered.length === 0) throw unreachable(unreadable)
     await log.#add([...entries, ...remembered])
+    // A memory that was lost, and read again in part, says neither where the log goes on nor which keys it needs.
+    const isKnown = remembered.length > 0 && reachesBack(log.#commits)
+    if (unreadable.length === world.everywhere.sites.length && !isKnown) throw unreachable(unreadable)
     log.#heads = headsOf(log.#commits)
     log.#warn()
     return log
@@ -91,7 +104,11 @@ export class OwnLog {
       keysOf: (agent) => agentKeys(trust, agent),
       memory: rememberedCommits(catalog),
     })
-    for (const { key, error } of refused) this.#world.tell({ type: "warning", message: `${key}: not believed: ${error.message}` })
+    for (const { key, error } of refused) {
+      // It may register keys, and no commit may go to a site that lacks those.
+      if (error instanceof VaultError && unanswered(error).length > 0) throw error
+      this.#world.tell({ type: "warning", message: `${key}: not believed: ${error.message}` })
+    }
     this.#commits.push(...commits)
     this.#seq = Math.max(this.#seq, highestSeq(commits))
   }

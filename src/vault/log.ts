@@ -191,6 +191,12 @@ export function headsOf(commits: readonly LoggedCommit[]): Digest[] {
   return commits.filter(({ commit }) => !followed.has(commit.sha256)).map(({ commit }) => commit.sha256)
 }
 
+/** Whether every commit that these name as the one before them is among them. */
+export function reachesBack(commits: readonly LoggedCommit[]): boolean {
+  const known = new Set(commits.map(({ commit }) => commit.sha256))
+  return commits.every(({ commit }) => commit.body.prev.every((hash) => known.has(hash)))
+}
+
 /** How many places below the highest no commit has: something that was there is not found at the sites asked. */
 export function gapsIn(commits: readonly LoggedCommit[]): number {
   const known = new Set(commits.map(({ entry }) => entry.seq))

@@ -13,6 +13,34 @@ export interface Guard {
 
 const sites: readonly Guard[] = [
   {
+    name: "an agent that cannot read a commit of its log writes none",
+    file: "src/operation/own-log.ts",
+    find: "if (error instanceof VaultError && unanswered(error).length > 0) throw error",
+    replace: "",
+    tests: ["test/operation/own-log.test.ts"],
+  },
+  {
+    name: "a memory that lacks part of the log is not taken for the log",
+    file: "src/operation/own-log.ts",
+    find: "remembered.length > 0 && reachesBack(log.#commits)",
+    replace: "remembered.length > 0",
+    tests: ["test/operation/own-log.test.ts"],
+  },
+  {
+    name: "only what a commit of the same agent names is believed without its own signature",
+    file: "src/vault/log.ts",
+    find: "decodeCommit(known, checks.keysOf, checks.namedOf(entry.agent))",
+    replace: "decodeCommit(known, checks.keysOf, new Set(options.memory.checked.values().map(({ sha256 }) => sha256)))",
+    tests: ["test/vault/log.test.ts"],
+  },
+  {
+    name: "what was believed is not, once its key is not trusted",
+    file: "src/vault/log.ts",
+    find: "commit !== undefined && isKeyOf(commit, this.keysOf(agent)) ? commit : undefined",
+    replace: "commit",
+    tests: ["test/vault/log.test.ts"],
+  },
+  {
     name: "what too few sites took waits on the host",
     file: "src/operation/send.ts",
     find: "if (!isDurable(held, world.vault)) await this.#spool(",

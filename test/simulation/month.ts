@@ -1,8 +1,6 @@
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
+import { mkdirSync } from "node:fs"
 import { join } from "node:path"
-import { Catalog } from "../../src/catalog/catalog.ts"
 import type { Identity } from "../../src/key/recipient.ts"
-import { restore } from "../../src/operation/restore.ts"
 import type { Random } from "../../src/random.ts"
 import type { Outcome, RunReport } from "../../src/report/run.ts"
 import { type MemoryObjects, memorySite } from "../../src/site/memory.ts"
@@ -10,10 +8,10 @@ import { openedRetrying } from "../../src/site/retry.ts"
 import { WorkerPool } from "../../src/stream/pool.ts"
 import type { Tree } from "../fault/closure.ts"
 import { jobOf, type Lab, openLab, vaultSites } from "../operation/lab.ts"
-import { filesOf } from "../operation/trees.ts"
 import { Dice } from "../world/dice.ts"
 import { CallArchive, type Capturing } from "./calls.ts"
 import { Configuration } from "./config.ts"
+import { bringHome } from "./home.ts"
 import { Host } from "./host.ts"
 import {
   type Damage,
@@ -26,7 +24,7 @@ import {
   type SourceTrouble,
   siteNames,
 } from "./plan.ts"
-import { differences, Past } from "./truth.ts"
+import { differences } from "./truth.ts"
 import { Watch } from "./watch.ts"
 import { Weather } from "./weather.ts"
 
@@ -55,6 +53,8 @@ const start = new Date("2031-03-01T00:00:00Z")
 const configurationEvery = 12
 /** Damage is found and repaired some hours after it was done. */
 const repairAfterHours = 3
+/** On the quiet day, so long before its end, every copy is read once: what rotted before any commit needed it is nobody's to see earlier. */
+const lastRepairHours = 12
 
 /** Something that must never be was seen. */
 class Broken extends Error {
@@ -100,6 +100,8 @@ class Month {
   #damages: readonly Damage[]
   #troubles: readonly SourceTrouble[]
   #unrepaired: Damage | null = null
+  /** Commits that are at no site yet. */
+  readonly #waiting = new Set<string>()
   #hour = 0
 
   constructor(lab: Lab, { seed, days, accounts }: SimulationOptions) {
@@ -152,6 +154,7 @@ class Month {
     const asOf: number[] = []
     for (this.#hour = 0; this.#hour < this.#days * 24; this.#hour++) {
       await this.#passHour()
+      if (this.#hour === this.#days * 24 - lastRepairHours) await this.#repairAll()
       this.#refuse(this.#watch.problems)
       if (moments.includes(this.#hour)) asOf.push(this.#lab.clock.now().getTime())
     }
@@ -159,8 +162,8 @@ class Month {
     this.#refuse(this.#watch.problems)
     const now = this.#lab.clock.now().getTime()
     const { operations, escrow } = this.#lab
-    for (const site of siteNames) await this.#bringHome([site], now, site === "a" ? escrow : operations)
-    for (const moment of asOf) await this.#bringHome(siteNames, moment, operations)
+    for (const site of siteNames) await this.#compare([site], now, site === "a" ? escrow : operations)
+    for (const moment of asOf) await this.#compare(siteNames, moment, operations)
     return this.#summary()
   }
 
@@ -179,6 +182,7 @@ class Month {
     const source = this.#calls.capturing(hour, trouble?.kind ?? null)
     const report = await this.#runCalls(source)
     if (report !== null) this.#judge(report, source)
+    if (report !== null && report.outcome !== "failed") this.#weather.calm = false
     // A run that failed for another reason says nothing of this one.
     if (trouble !== undefined && (report?.outcome === "partial" || (report !== null && source.failed))) {
       this.#troubles = this.#troubles.filter((each) => each !== trouble)
@@ -199,6 +203,9 @@ class Month {
     if (report === null) {
       this.#meet(death.kind)
       this.#runs.killed += 1
+      if (death.kind === "killed, host lost") this.#waiting.clear()
+      // An agent without memory takes for its log what the sites say that answer: it begins again while all of them do.
+      if (death.kind !== "killed") this.#weather.calm = true
       // It came later than the run ended: the next one dies earlier.
     } else this.#deaths = [...this.#deaths, { ...death, call: Math.ceil(death.call / 2) }]
     return report
@@ -216,13 +223,17 @@ class Month {
     const problems: string[] = []
     const said = `${report.job} ended ${outcome}`
     const why = JSON.stringify({ failure: report.failure, warnings: report.warnings, commits })
-    const troubled = this.#weather.troubled.size
+    // What a damaged site lacks may be what another needs.
+    const troubled = new Set([...this.#weather.troubled.keys(), ...(this.#unrepaired === null ? [] : [this.#unrepaired.site])]).size
     const { missed = false, failed = false } = source
     if (outcome !== "failed" && (failed || commits.length === 0)) problems.push(`${said}, and its source failed`)
     if (outcome !== "failed" && (outcome === "partial") !== missed) problems.push(`${said}, items missed: ${String(missed)}: ${why}`)
     if (outcome === "failed" && !failed && troubled < 2) problems.push(`${said}, with trouble at ${String(troubled)} sites: ${why}`)
     this.#refuse(problems)
-    if (outcome !== "failed") source.promise(this.#lab.clock.now().getTime())
+    for (const { sha256, waits } of commits) if (waits) this.#waiting.add(sha256)
+    for (const sha256 of this.#waiting) if (this.#watch.has(sha256)) this.#waiting.delete(sha256)
+    // No snapshot counts as older than one before it in the log: as of which moment it is found is known once that one is at a site.
+    if (outcome !== "failed" && this.#waiting.size === 0) source.promise(this.#lab.clock.now().getTime())
   }
 
   async #damageAndRepair(): Promise<void> {
@@ -236,7 +247,9 @@ class Month {
 
   #do({ kind, site, objects: count }: Damage): void {
     const objects = this.#objects.get(site) ?? new Map()
-    const keys = [...objects.keys()]
+    // What only one site has is durable nowhere, and promised to nobody.
+    const others = [...this.#objects].filter(([name]) => name !== site)
+    const keys = [...objects.keys()].filter((key) => others.some(([, there]) => there.has(key)))
     for (let done = 0; done < count; done++) {
       const [key] = keys.splice(this.#dice.between(0, keys.length - 1), 1)
       const kept = key === undefined ? undefined : objects.get(key)
@@ -263,30 +276,22 @@ class Month {
     if (mended?.unreadable === null && mended.remaining === 0) this.#unrepaired = null
   }
 
-  /** A restore of everything, by someone who has nothing but these sites: what comes home is what it was. */
-  async #bringHome(sites: readonly SiteName[], moment: number, identity: Identity): Promise<void> {
-    const { clock, directory } = this.#lab
-    using catalog = Catalog.open(":memory:", () => undefined)
-    const opened = Object.fromEntries(sites.map((name) => [name, memorySite(name, clock, this.#objects.get(name))]))
-    const world = { ...this.#lab.world({ sites: vaultSites(opened), catalog, spool: null }), tell: () => undefined }
-    const home = async (dataset: string): Promise<Tree> => {
-      const target = mkdtempSync(join(directory, "home-"))
-      try {
-        const report = await restore({ dataset, identities: [identity], asOf: new Date(moment) }, { path: target, owners: false }, world)
-        // What could not be read at the source then is not there either, and makes it partial.
-        const { lost, unreachable, refused } = report
-        this.#refuse([...lost, ...unreachable, ...refused].map(({ path, detail }) => `${sites.join(", ")}: ${path}: ${detail}`))
-        return filesOf(target)
-      } finally {
-        rmSync(target, { recursive: true, force: true })
-      }
-    }
+  async #repairAll(): Promise<void> {
+    const report = await this.#host.repair(true)
+    if (report?.outcome !== "ok") this.#refuse([`the last repair: ${JSON.stringify(report)}`])
+  }
+
+  /** What comes home from these sites alone is what it was. */
+  async #compare(sites: readonly SiteName[], moment: number, identity: Identity): Promise<void> {
+    const left = new Map([...this.#objects].filter(([name]) => sites.includes(name)))
+    const calls = await bringHome(this.#lab, { dataset: "call-recordings", identity, moment, sites: left })
+    const configuration = await bringHome(this.#lab, { dataset: "switch-config", identity, moment, sites: left })
+    const problems = [...calls.problems, ...configuration.problems, ...differences(calls.files, this.#calls.pasts, moment)]
+    const { values, absent } = this.#configuration.past.allowedAt(moment)
+    const allowed = absent ? [...values, new Map<string, string>()] : values
+    if (!allowed.some((tree) => isSame(tree, configuration.files))) problems.push("switch-config: never was like this")
     const from = `from ${sites.join(", ")} as of ${new Date(moment).toISOString()}`
-    const wrong = differences(await home("call-recordings"), this.#calls.pasts, moment)
-    const whole = await home("switch-config")
-    const { values } = this.#configuration.past.allowedAt(moment)
-    if (!values.some((tree) => differences(whole, stillOf(tree), moment).length === 0)) wrong.push("switch-config: never was like this")
-    this.#refuse(wrong.map((each) => `${from}: ${each}`))
+    this.#refuse(problems.map((problem) => `${from}: ${problem}`))
   }
 
   #summary(): Simulated {
@@ -302,15 +307,6 @@ class Month {
   }
 }
 
-/** Files that never were otherwise. */
-function stillOf(tree: Tree): ReadonlyMap<string, Past<string>> {
-  return new Map(
-    [...tree].map(([path, looks]) => {
-      const past = new Past<string>()
-      past.change(looks)
-      past.show(0)
-      past.promise(0)
-      return [path, past]
-    }),
-  )
+function isSame(a: Tree, b: Tree): boolean {
+  return a.size === b.size && [...a].every(([path, looks]) => b.get(path) === looks)
 }

@@ -45,14 +45,15 @@ export class Watch {
     }
   }
 
-  /** Every object is what its name says, every commit has all it needs, and every site has every commit. */
+  /** Every site has every commit and all that it needs, byte for byte. What no commit needs may lie about as it is. */
   converged(): void {
     const all = new Set([...this.#objects].flatMap(([, objects]) => [...objects.keys()].filter((key) => parseCommitKey(key) !== null)))
     for (const [site, objects] of this.#objects) {
-      for (const [key, { bytes }] of objects) if (!fitsName(key, bytes)) this.problems.push(`${site}: ${key} has other bytes`)
+      const rotten = new Set([...objects].filter(([key, { bytes }]) => !fitsName(key, bytes)).map(([key]) => key))
       for (const key of all) {
-        if (objects.has(key)) this.problems.push(...this.#breaches(site, key))
-        else this.problems.push(`${site}: ${key} never came there`)
+        if (!objects.has(key)) this.problems.push(`${site}: ${key} never came there`)
+        else if (rotten.has(key)) this.problems.push(`${site}: ${key} has other bytes`)
+        else this.problems.push(...this.#breaches(site, key, rotten))
       }
     }
   }
@@ -61,7 +62,7 @@ export class Watch {
     return this.#commits.size
   }
 
-  #breaches(site: SiteName, key: string): string[] {
+  #breaches(site: SiteName, key: string, rotten: ReadonlySet<string> = new Set()): string[] {
     const commit = this.#read(site, key)
     if (commit === null) return [`${site}: ${key} cannot be read`]
     const objects = this.#objectsAt(site)
@@ -71,9 +72,11 @@ export class Watch {
       const there = objects.get(packKey(pack))
       if (there === undefined) breaches.push(`lacks ${packKey(pack)}`)
       else if (there.bytes.length !== pack.bytes) breaches.push(`has ${packKey(pack)} cut short`)
+      else if (rotten.has(packKey(pack))) breaches.push(`has ${packKey(pack)} with other bytes`)
     }
     for (const { seq, objects: keys } of this.#registers) {
-      if (seq <= commit.body.seq) for (const name of keys) if (!objects.has(name)) breaches.push(`lacks ${name}`)
+      if (seq > commit.body.seq) continue
+      for (const name of keys) if (!objects.has(name) || rotten.has(name)) breaches.push(`lacks ${name}, or has other bytes`)
     }
     return breaches.map((breach) => `${site}: commit ${String(commit.body.seq)} ${breach}`)
   }
@@ -89,6 +92,11 @@ export class Watch {
     const objects = isControl(commit) ? commit.body.records.filter(isKeyRecord).map(({ object }) => object) : []
     if (objects.length > 0) this.#registers.push({ seq: commit.body.seq, objects })
     return commit
+  }
+
+  /** Whether any site took this commit. */
+  has(sha256: string): boolean {
+    return this.#keyOf(sha256) !== null
   }
 
   #keyOf(sha256: string): string | null {

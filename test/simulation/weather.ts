@@ -28,6 +28,8 @@ export class Weather {
   readonly #troubled = new Map<SiteName, Set<FaultKind>>()
   readonly #met = new Set<Outage | Burst>()
   #hour = 0
+  /** While it is calm, nothing goes wrong. */
+  calm = false
 
   constructor({ outages, bursts }: Pick<Plan, "outages" | "bursts">, clock: LabClock) {
     this.#outages = outages
@@ -82,6 +84,7 @@ export class Weather {
     this.#clock.advance(callMs)
     const call = this.#calls.get(site) ?? 0
     this.#calls.set(site, call + 1)
+    if (this.calm) return null
     const now = { hour: this.#hour, call }
     const outage = this.#outages.find(({ sites, from, until }) => sites.includes(site) && !isBefore(now, from) && isBefore(now, until))
     if (outage !== undefined) return this.#meet(outage, site, { applied: false, code: "site/unavailable", what })
