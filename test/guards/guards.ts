@@ -30,7 +30,7 @@ const sites: readonly Guard[] = [
     name: "only what a commit of the same agent names is believed without its own signature",
     file: "src/vault/log.ts",
     find: "decodeCommit(known, checks.keysOf, checks.namedOf(entry.agent))",
-    replace: "decodeCommit(known, checks.keysOf, new Set(options.memory.checked.values().map(({ sha256 }) => sha256)))",
+    replace: "decodeCommit(known, checks.keysOf, Object.assign(new Set<Digest>(), { has: () => true }))",
     tests: ["test/vault/log.test.ts"],
   },
   {
