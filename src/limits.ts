@@ -143,8 +143,24 @@ export const wholeSegmentBytesMax = 128 * KiB
 export const segmentHeaderBytesMax = 4 * KiB
 /** Packs fetched and opened at once by a restore: at most this many times 32 MiB are in memory. */
 export const packsInFlightMax = 2
-/** A whole that lost more than this share of its files or bytes since the last run is pointed out: cleaning up seldom leaves less than a tenth. */
+/** A directory that lost more than this share of its files or bytes since the last run is an anomaly: cleaning up seldom leaves less than a tenth. */
 export const shrunkShareMin = 0.9
+/** The same for databases and dumps, of which no day's work takes half away. */
+export const shrunkDatabaseShareMin = 0.5
+/** More than this share of an archive's recent files gone or changed within a day is an anomaly: nothing that a platform does by itself. */
+export const massChangeShareMin = 0.3
+/** How many days back files are recent: what a platform's own retention leaves alone, a week at least. */
+export const massChangeDays = 7
+/** Within this the changes of several runs are counted together: who encrypts terabytes takes hours. */
+export const massChangeMs = 24 * 3_600_000
+/** A share of fewer files says nothing. */
+export const massChangeFilesMin = 20
+/** Why an anomaly is lifted, as the log keeps it. */
+export const anomalyReasonMax = 1000
+/** How far back rows may be held against media, and how long references to media are remembered. */
+export const linkDaysMax = 90
+/** Rows without their medium whose names are looked for at once: some 20 MB of names. */
+export const linkNamesMax = 50_000
 /** Beyond this, the clocks of a host and a site cannot both be used: as much as two sites may differ for retention. */
 export const clockDifferenceMaxMs = 10 * 60_000
 /** Requests in flight to a bucket: they hide a round trip across a continent at 16 MiB each, and stay far below any quota. */
@@ -203,3 +219,30 @@ export const upkeepPortionMax = 20_000
 export const unreadInARowMax = 3
 /** Upkeep has no use for an answer that leaves a site out: one that is slow is waited for as long as its own retries take, below a day. */
 export const upkeepPatienceMs = 24 * 3_600_000
+/** A database server that answers at all answers within this; also what pg_dump is given to connect. */
+export const databaseConnectMs = 30_000
+/** MariaDB makes writers queue behind who waits for a lock, so no wait is long; between two tries they get as long to go on. */
+export const mariadbLockWaitSeconds = 3
+export const mariadbLockTries = 5
+/** A reader that stands still while the sites are slow keeps its connection, and the moment it sees, for a week. */
+export const mariadbPatienceSeconds = 7 * 86_400
+/** What a server says of all its tables; 10,000 tables of 60 columns take a quarter of it. */
+export const mariadbAnswerBytesMax = 256 * MiB
+/** A statement that was ended stops within this, or its connection is given up. */
+export const mariadbSettleMs = 10_000
+/** How long a table's exclusive lock is waited for: an ALTER TABLE in production is over by then, or a person must look. */
+export const databaseLockWaitMs = 5 * 60_000
+/** A connection on which nothing came for this long is probed, so that a server that vanished in the middle of a table is noticed. */
+export const databaseKeepAliveMs = 60_000
+/** Memory of the server for one sort, per reader; its default of 4 MB sends the sort of a million rows to disk in many runs. */
+export const postgresSortMemory = "64MB"
+/** A snapshot is begun again when tables came or went while it began: five in a row is not chance. */
+export const snapshotAttemptsMax = 5
+/** Tables or sequences named in one statement: their names make it at most 64 KB. */
+export const namesPerStatementMax = 400
+/** A dump that takes longer holds back the server's cleaning up for longer than a server should bear. */
+export const dumpTimeoutMs = 24 * 3_600_000
+/** Call records that a search has on disk at once: room that any host has, and large enough that fetching is not done in crumbs. */
+export const traceBatchBytes = 256 * MiB
+/** Entries of a tree that a look at a source judges it by; a run looks at all. */
+export const sourceSampleMax = 2000

@@ -1,5 +1,6 @@
 import { z } from "zod"
 import { type Digest, digestSchema } from "../digest.ts"
+import { type InventoryPartition, inventoryPartitionSchema } from "../format/inventory.ts"
 import type { Extent, ManifestItem } from "../format/manifest.ts"
 import type { PackName } from "../format/names.ts"
 import type { Catalog, Row } from "./catalog.ts"
@@ -31,6 +32,7 @@ export interface KnownItem {
   readonly account: string
   readonly epoch: string
   readonly class: string
+  readonly sha256: Digest | null
   readonly pending: boolean
 }
 
@@ -42,27 +44,57 @@ export interface Partition {
   readonly day: string
 }
 
+/** A partition of a whole as a run met it. */
+export interface RunPartition extends Partition {
+  readonly items: number
+  /** Items of it that no commit lists yet. */
+  readonly pending: number
+}
+
+/** What a commit said of a partition: its line in the inventory, and the data packs that its items are in. */
+export interface KeptManifest {
+  readonly line: InventoryPartition
+  readonly packs: readonly Digest[]
+}
+
+export interface WrittenManifest extends KeptManifest {
+  readonly partition: Partition
+  readonly items: number
+}
+
+interface CommittedOptions {
+  readonly run: number
+  readonly mode: "archive" | "state"
+  /** State mode: what was written of partitions, and the meta packs it is in. */
+  readonly manifests: { readonly written: readonly WrittenManifest[]; readonly packs: readonly RecordedPack[] }
+}
+
 const pendingRows = "FROM item WHERE dataset = ? AND state = 0 AND account = ? AND epoch = ? AND class = ? AND day = ? ORDER BY path"
-const runRows = "FROM item WHERE dataset = ? AND run = ? AND account = ? AND epoch = ? AND class = ? ORDER BY path"
+// SQLite would search by the dataset alone, and read all of it for each account.
+const runRows =
+  "FROM item INDEXED BY item_whole WHERE dataset = ? AND account = ? AND epoch = ? AND class = ? AND day = '' AND run = ? ORDER BY path"
 // A path may need two characters a byte, and a location takes less in a manifest than here, where it repeats its pack's name.
 const rowSize = "2 * length(path) + 300 + length(extents) AS size"
 
+/** Rows that are read together: more might be more than fits in memory. */
+const itemsAtOnce = 200
+
 /** The items of one dataset. Every method is one statement or one transaction. */
 export class Items {
+  readonly dataset: string
   readonly #catalog: Catalog
-  readonly #dataset: string
 
   constructor(catalog: Catalog, dataset: string) {
     this.#catalog = catalog
-    this.#dataset = dataset
+    this.dataset = dataset
   }
 
   /** An item that was captured, whether its commit is written or not; not one that was missing. */
   known(path: Buffer): KnownItem | undefined {
     const row = this.#catalog.get(
-      `SELECT type, size, mtime_ns, ctime_ns, inode, mode, uid, gid, link, account, epoch, day, class, state
+      `SELECT type, size, mtime_ns, ctime_ns, inode, mode, uid, gid, link, sha256, account, epoch, day, class, state
        FROM item WHERE dataset = ? AND path = ? AND missing IS NULL`,
-      this.#dataset,
+      this.dataset,
       path,
     )
     return row === undefined ? undefined : knownOf(row)
@@ -72,7 +104,7 @@ export class Items {
   amount(): { readonly files: number; readonly bytes: number } {
     const row = this.#catalog.get(
       "SELECT count(*) AS files, coalesce(sum(size), 0) AS bytes FROM item WHERE dataset = ? AND type = 'file' AND missing IS NULL",
-      this.#dataset,
+      this.dataset,
     )
     return row === undefined ? { files: 0, bytes: 0 } : { files: numberOf(row, "files"), bytes: numberOf(row, "bytes") }
   }
@@ -90,27 +122,38 @@ export class Items {
     this.record(items, packs, 0)
     this.#catalog.transaction(() => {
       const sql = "UPDATE item SET state = 1, commit_sha = ? WHERE dataset = ? AND path = ?"
-      for (const { path } of items) this.#catalog.run(sql, commit, this.#dataset, path)
+      for (const { path } of items) this.#catalog.run(sql, commit, this.dataset, path)
     })
   }
 
   /** State mode: these paths are still there and unchanged. */
   keep(paths: readonly Buffer[], run: number): void {
     this.#catalog.transaction(() => {
-      for (const path of paths) this.#catalog.run("UPDATE item SET run = ? WHERE dataset = ? AND path = ?", run, this.#dataset, path)
+      for (const path of paths) this.#catalog.run("UPDATE item SET run = ? WHERE dataset = ? AND path = ?", run, this.dataset, path)
     })
   }
 
   /** The partitions of what no commit lists yet. */
   pendingPartitions(): Partition[] {
     const sql = "SELECT DISTINCT account, epoch, class, day FROM item WHERE dataset = ? AND state = 0 ORDER BY account, epoch, class, day"
-    return this.#catalog.all(sql, this.#dataset).map(partitionOf)
+    return this.#catalog.all(sql, this.dataset).map(partitionOf)
   }
 
   /** State mode: the partitions of everything this run met, captured now or before. */
-  runPartitions(run: number): Partition[] {
-    const sql = "SELECT DISTINCT account, epoch, class, '' AS day FROM item WHERE dataset = ? AND run = ? ORDER BY account, epoch, class"
-    return this.#catalog.all(sql, this.#dataset, run).map(partitionOf)
+  runPartitions(run: number): RunPartition[] {
+    const sql = `SELECT account, epoch, class, '' AS day, count(*) AS items, sum(state = 0) AS pending FROM item
+                 WHERE dataset = ? AND run = ? GROUP BY account, epoch, class ORDER BY account, epoch, class`
+    return this.#catalog
+      .all(sql, this.dataset, run)
+      .map((row) => ({ ...partitionOf(row), items: numberOf(row, "items"), pending: numberOf(row, "pending") }))
+  }
+
+  /** State mode: what the last durable commit says of a partition, if the run met all of it again and nothing else. */
+  keptManifest({ account, epoch, class: className, items, pending }: RunPartition): KeptManifest | undefined {
+    if (pending > 0) return undefined
+    const sql = "SELECT line, packs, items FROM manifest WHERE dataset = ? AND account = ? AND epoch = ? AND class = ?"
+    const row = this.#catalog.get(sql, this.dataset, account, epoch, className)
+    return row === undefined || numberOf(row, "items") !== items ? undefined : keptManifestOf(row)
   }
 
   /** Pending items of a partition, by path. */
@@ -119,8 +162,8 @@ export class Items {
   }
 
   /** State mode: a run's items of a partition, by path. */
-  *ofRun(partition: Partition, run: number): Generator<CapturedItem> {
-    for (const row of this.#catalog.each(`SELECT * ${runRows}`, ...this.#runValues(partition, run))) yield itemOf(row)
+  *ofRun(partition: RunPartition, run: number): Generator<CapturedItem> {
+    for (const row of this.#runRows(`SELECT * ${runRows}`, partition, run)) yield itemOf(row)
   }
 
   /** About how long the items that `pending` gives are in a manifest, one by one; without reading them. */
@@ -129,39 +172,69 @@ export class Items {
   }
 
   /** The same for what `ofRun` gives. */
-  *runSizes(partition: Partition, run: number): Generator<number> {
-    for (const row of this.#catalog.each(`SELECT ${rowSize} ${runRows}`, ...this.#runValues(partition, run))) yield numberOf(row, "size")
+  *runSizes(partition: RunPartition, run: number): Generator<number> {
+    for (const row of this.#runRows(`SELECT ${rowSize} ${runRows}`, partition, run)) yield numberOf(row, "size")
+  }
+
+  // A whole of thousands of accounts has few items in each: one by one, asking costs more than the answer.
+  #runRows(sql: string, partition: RunPartition, run: number): Iterable<Row> {
+    const values = this.#runValues(partition, run)
+    return partition.items <= itemsAtOnce ? this.#catalog.all(sql, ...values) : this.#catalog.each(sql, ...values)
   }
 
   #pendingValues({ account, epoch, class: className, day }: Partition): string[] {
-    return [this.#dataset, account, epoch, className, day]
+    return [this.dataset, account, epoch, className, day]
   }
 
   #runValues({ account, epoch, class: className }: Partition, run: number): (string | number)[] {
-    return [this.#dataset, run, account, epoch, className]
+    return [this.dataset, account, epoch, className, run]
   }
 
   /** After a durable commit: what it lists is committed; what was missing must be tried again; in state mode, what is gone is forgotten. */
-  committed(commit: Digest, packs: readonly Digest[], options: { readonly run: number; readonly mode: "archive" | "state" }): void {
+  committed(commit: Digest, packs: readonly Digest[], options: CommittedOptions): void {
     this.#catalog.transaction(() => {
-      this.#catalog.run("DELETE FROM item WHERE dataset = ? AND missing IS NOT NULL", this.#dataset)
+      this.#rememberManifests(options.manifests)
+      this.#catalog.run("DELETE FROM item WHERE dataset = ? AND missing IS NOT NULL", this.dataset)
       if (options.mode === "state") {
-        this.#catalog.run("DELETE FROM item WHERE dataset = ? AND run <> ?", this.#dataset, options.run)
+        this.#catalog.run("DELETE FROM item WHERE dataset = ? AND run <> ?", this.dataset, options.run)
         this.#catalog.run(
           "DELETE FROM item_pack WHERE dataset = ? AND path NOT IN (SELECT path FROM item WHERE dataset = ?)",
-          this.#dataset,
-          this.#dataset,
+          this.dataset,
+          this.dataset,
         )
       }
       // What an archive has committed is never listed again, so where it lies need not be found by its pack.
       if (options.mode === "archive") {
         const pending = "SELECT path FROM item WHERE dataset = ? AND state = 0"
-        this.#catalog.run(`DELETE FROM item_pack WHERE dataset = ? AND path IN (${pending})`, this.#dataset, this.#dataset)
+        this.#catalog.run(`DELETE FROM item_pack WHERE dataset = ? AND path IN (${pending})`, this.dataset, this.dataset)
       }
       const where = options.mode === "state" ? "run = ?" : "state = 0 AND run <= ?"
-      this.#catalog.run(`UPDATE item SET state = 1, commit_sha = ? WHERE dataset = ? AND ${where}`, commit, this.#dataset, options.run)
+      this.#catalog.run(`UPDATE item SET state = 1, commit_sha = ? WHERE dataset = ? AND ${where}`, commit, this.dataset, options.run)
       for (const pack of packs) this.#catalog.run("UPDATE pack SET listed = 1 WHERE sha256 = ?", pack)
     }, "durable")
+  }
+
+  #rememberManifests({ written, packs }: CommittedOptions["manifests"]): void {
+    for (const pack of packs) addPack(this.#catalog, pack)
+    for (const { partition, line, packs: inUse, items } of written) {
+      this.#catalog.run(
+        "INSERT OR REPLACE INTO manifest (dataset, account, epoch, class, line, packs, items) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        this.dataset,
+        partition.account,
+        partition.epoch,
+        partition.class,
+        JSON.stringify(line),
+        JSON.stringify(inUse),
+        items,
+      )
+    }
+  }
+
+  /** State mode: the packs of manifests that may be listed again. */
+  manifestPacks(): RecordedPack[] {
+    const rows = this.#catalog.all("SELECT line, packs, items FROM manifest WHERE dataset = ?", this.dataset)
+    const packs = new Set(rows.map(keptManifestOf).flatMap(({ line }) => line.manifests.map(([pack]) => pack)))
+    return [...packs].flatMap((pack) => findPack(this.#catalog, pack) ?? [])
   }
 
   /** Packs whose items this dataset would list without reading them again. (One captured again stays linked to its old packs, and has no bytes there.) */
@@ -172,7 +245,7 @@ export class Items {
         `SELECT DISTINCT pack.* FROM item_pack JOIN pack ON pack.sha256 = item_pack.pack
          JOIN item ON item.dataset = item_pack.dataset AND item.path = item_pack.path
          WHERE item_pack.dataset = ? AND instr(item.extents, item_pack.pack) > 0 ${filter}`,
-        this.#dataset,
+        this.dataset,
       )
       .map(packOf)
   }
@@ -184,9 +257,10 @@ export class Items {
         this.#catalog.run(
           "DELETE FROM item WHERE dataset = ?2 AND path IN (SELECT path FROM item_pack WHERE pack = ?1 AND dataset = ?2) AND instr(extents, ?1) > 0",
           pack,
-          this.#dataset,
+          this.dataset,
         )
-        this.#catalog.run("DELETE FROM item_pack WHERE pack = ? AND dataset = ?", pack, this.#dataset)
+        this.#catalog.run("DELETE FROM item_pack WHERE pack = ? AND dataset = ?", pack, this.dataset)
+        this.#catalog.run("DELETE FROM manifest WHERE dataset = ? AND instr(line, ?) > 0", this.dataset, pack)
         this.#catalog.run(
           "DELETE FROM pack WHERE sha256 = ? AND NOT EXISTS (SELECT 1 FROM item_pack WHERE item_pack.pack = pack.sha256)",
           pack,
@@ -197,7 +271,7 @@ export class Items {
 
   /** The commits that items of this dataset rest on. */
   commitsInUse(): Digest[] {
-    const rows = this.#catalog.all("SELECT DISTINCT commit_sha FROM item WHERE dataset = ? AND commit_sha IS NOT NULL", this.#dataset)
+    const rows = this.#catalog.all("SELECT DISTINCT commit_sha FROM item WHERE dataset = ? AND commit_sha IS NOT NULL", this.dataset)
     return rows.map((row) => digestSchema.parse(textOf(row, "commit_sha")))
   }
 
@@ -209,14 +283,14 @@ export class Items {
 
   /** Forgets what rests on a commit that no site lists any more: it will be captured again. */
   forgetCommit(commit: Digest): void {
-    this.#catalog.run("DELETE FROM item WHERE dataset = ? AND commit_sha = ?", this.#dataset, commit)
+    this.#catalog.run("DELETE FROM item WHERE dataset = ? AND commit_sha = ?", this.dataset, commit)
   }
 
   #upsert(item: CapturedItem, run: number): void {
     this.#catalog.run(
       `INSERT OR REPLACE INTO item (dataset, path, account, epoch, day, class, type, size, mtime_ns, ctime_ns, inode, mode, uid, gid, link,
          sha256, extents, flags, missing, state, run) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)`,
-      this.#dataset,
+      this.dataset,
       item.path,
       item.account,
       item.epoch,
@@ -238,7 +312,7 @@ export class Items {
       run,
     )
     for (const pack of packsOf(item.at)) {
-      this.#catalog.run("INSERT OR IGNORE INTO item_pack (pack, dataset, path) VALUES (?, ?, ?)", pack, this.#dataset, item.path)
+      this.#catalog.run("INSERT OR IGNORE INTO item_pack (pack, dataset, path) VALUES (?, ?, ?)", pack, this.dataset, item.path)
     }
   }
 }
@@ -285,6 +359,15 @@ function packOf(row: Row): RecordedPack {
   }
 }
 
+const packsSchema = z.array(digestSchema)
+
+function keptManifestOf(row: Row): KeptManifest {
+  return {
+    line: inventoryPartitionSchema.parse(JSON.parse(textOf(row, "line"))),
+    packs: packsSchema.parse(JSON.parse(textOf(row, "packs"))),
+  }
+}
+
 function partitionOf(row: Row): Partition {
   return { account: textOf(row, "account"), epoch: textOf(row, "epoch"), class: textOf(row, "class"), day: textOf(row, "day") }
 }
@@ -307,6 +390,7 @@ function knownOf(row: Row): KnownItem {
     account: textOf(row, "account"),
     epoch: textOf(row, "epoch"),
     class: textOf(row, "class"),
+    sha256: nullable(row, "sha256", (of, column) => digestSchema.parse(textOf(of, column))),
     pending: numberOf(row, "state") === 0,
   }
 }
@@ -315,8 +399,7 @@ const flagsSchema = z.array(z.string())
 const missingSchema = z.object({ reason: z.string(), detail: z.string() })
 
 function itemOf(row: Row): CapturedItem {
-  const { type, link, day, mtimeNs, ctimeNs, inode, mode, uid, gid, size, account, epoch, class: className } = knownOf(row)
-  const sha256 = nullable(row, "sha256", textOf)
+  const { type, link, day, mtimeNs, ctimeNs, inode, mode, uid, gid, size, sha256, account, epoch, class: className } = knownOf(row)
   const missing = nullable(row, "missing", textOf)
   return {
     ...{ type, day, mtimeNs, ctimeNs, inode, mode, uid, gid, size, account, epoch, class: className },
@@ -324,7 +407,7 @@ function itemOf(row: Row): CapturedItem {
     at: decodeExtents(textOf(row, "extents")),
     flags: flagsOf(textOf(row, "flags")),
     ...(link === null ? {} : { link }),
-    ...(sha256 === null ? {} : { sha256: digestSchema.parse(sha256) }),
+    ...(sha256 === null ? {} : { sha256 }),
     ...(missing === null ? {} : { missing: missingSchema.parse(JSON.parse(missing)) }),
   }
 }

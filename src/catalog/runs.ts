@@ -43,6 +43,15 @@ export function* runsOf(catalog: Catalog, job: string): Generator<RunRow> {
   for (const row of catalog.each("SELECT * FROM run WHERE job = ? ORDER BY number DESC", job)) yield runOf(row)
 }
 
+/** The newest run of any job, begun at or after a moment, that fits. */
+export function findRunOf(catalog: Catalog, since: string, fits: (run: RunRow) => boolean): RunRow | undefined {
+  for (const row of catalog.each("SELECT * FROM run WHERE started >= ? ORDER BY number DESC", since)) {
+    const run = runOf(row)
+    if (fits(run)) return run
+  }
+  return undefined
+}
+
 /** Newest first, all whose id begins so. */
 export function findRuns(catalog: Catalog, idPrefix: string): RunRow[] {
   return catalog.all("SELECT * FROM run WHERE substr(id, 1, length(?1)) = ?1 ORDER BY number DESC LIMIT 20", idPrefix).map(runOf)

@@ -1,5 +1,5 @@
 /** A catalog of another version is put aside and rebuilt: it is a cache. */
-export const schemaVersion = 3
+export const schemaVersion = 4
 
 export const schema = `
 -- Who an account is to its platform, and the identity it is encrypted to. key_bytes is kept until the key object is registered.
@@ -53,6 +53,10 @@ CREATE TABLE item (
   commit_sha TEXT,
   PRIMARY KEY (dataset, path)
 ) STRICT, WITHOUT ROWID;
+-- A whole's items have no day.
+CREATE INDEX item_whole ON item (dataset, account, epoch, class, path) WHERE day = '';
+-- Files of an archive by day: without the row itself, for what is asked of weeks at once.
+CREATE INDEX item_day ON item (dataset, day, run) WHERE day <> '' AND type = 'file' AND missing IS NULL;
 CREATE INDEX item_pending ON item (dataset, state, account, epoch, class, day, path) WHERE state = 0;
 
 -- Which packs an item's bytes are in, so that items of a lost pack can be found.
@@ -61,6 +65,87 @@ CREATE TABLE item_pack (
   dataset TEXT NOT NULL,
   path    BLOB NOT NULL,
   PRIMARY KEY (pack, dataset, path)
+) STRICT, WITHOUT ROWID;
+
+-- What archive sources remember, by their own keys: rows and ranges of files, each held by the item of a path.
+CREATE TABLE memory (
+  dataset    TEXT NOT NULL,
+  collection TEXT NOT NULL,
+  key        BLOB NOT NULL,
+  value      BLOB NOT NULL,
+  path       BLOB NOT NULL,
+  day        TEXT NOT NULL,
+  PRIMARY KEY (dataset, collection, key)
+) STRICT, WITHOUT ROWID;
+
+-- Which account a name stands for: what paths call it, and what its platform's database says.
+CREATE TABLE account_name (
+  name      TEXT PRIMARY KEY,
+  stable_id TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Rows that point at media, until the job of the media has been held against them.
+CREATE TABLE reference (
+  dataset   TEXT NOT NULL,
+  path      BLOB NOT NULL,
+  stable_id TEXT NOT NULL,
+  day       TEXT NOT NULL,
+  ended     TEXT NOT NULL,
+  PRIMARY KEY (dataset, path)
+) STRICT, WITHOUT ROWID;
+
+-- What runs found that may be damage. state: 0 in no log yet, 1 open, 2 lifted. numbers is a JSON object of integers.
+CREATE TABLE anomaly (
+  id      TEXT PRIMARY KEY,
+  dataset TEXT NOT NULL,
+  kind    TEXT NOT NULL,
+  time    TEXT NOT NULL,
+  numbers TEXT NOT NULL,
+  state   INTEGER NOT NULL,
+  lifted  TEXT
+) STRICT, WITHOUT ROWID;
+
+-- How many files of each recent day an archive's source held when it was last read whole.
+CREATE TABLE presence (
+  dataset TEXT NOT NULL,
+  day     TEXT NOT NULL,
+  files   INTEGER NOT NULL,
+  PRIMARY KEY (dataset, day)
+) STRICT, WITHOUT ROWID;
+
+-- Of how many recent files of an archive's source how many went or changed since then.
+CREATE TABLE upheaval (
+  dataset TEXT PRIMARY KEY,
+  since   TEXT NOT NULL,
+  files   INTEGER NOT NULL,
+  lost    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Where the manifest of a partition of a whole lies, so that a run in which nothing of it changed lists it again.
+CREATE TABLE manifest (
+  dataset TEXT NOT NULL,
+  account TEXT NOT NULL,
+  epoch   TEXT NOT NULL,
+  class   TEXT NOT NULL,
+  line    TEXT NOT NULL,
+  packs   TEXT NOT NULL,
+  items   INTEGER NOT NULL,
+  PRIMARY KEY (dataset, account, epoch, class)
+) STRICT, WITHOUT ROWID;
+
+-- What the inventories of an archive's commits say: zstd of JSON.
+CREATE TABLE inventory (
+  commit_sha TEXT PRIMARY KEY,
+  dataset    TEXT NOT NULL,
+  time       TEXT NOT NULL,
+  lines      BLOB NOT NULL
+) STRICT;
+CREATE INDEX inventory_time ON inventory (dataset, time);
+
+-- Where the members of meta packs lie: offset and length of each, four bytes little-endian.
+CREATE TABLE meta_member (
+  pack   TEXT PRIMARY KEY,
+  places BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Commits whose signature was checked: their bytes are the same at every site, for ever.

@@ -1,11 +1,9 @@
 import type { Command } from "commander"
-import type { Finding } from "../operation/doctor.ts"
-import type { Mark, Paint } from "../report/paint.ts"
-import { visible } from "../report/visible.ts"
 import { count } from "../units.ts"
 import { examineHost } from "../wiring/doctor.ts"
 import type { Bench } from "./bench.ts"
 import { exitCodes } from "./exit.ts"
+import { findingLines } from "./finding.ts"
 import { manual } from "./manual.ts"
 
 export function addDoctorCommand(program: Command, bench: Bench): void {
@@ -39,7 +37,7 @@ async function examine(bench: Bench): Promise<void> {
   const host = { env, clock, random, signal, sleep, nodeVersion: process.version.slice(1), load: () => bench.load() }
   for await (const finding of examineHost(host)) {
     if (finding.state === "wrong") findings += 1
-    bench.out(...findingLines(finding, bench.paint))
+    bench.out(...findingLines(finding, { paint: bench.paint, checkWidth }))
     bench.record("check", finding)
   }
   if (findings > 0) bench.ends("findings")
@@ -48,19 +46,5 @@ async function examine(bench: Bench): Promise<void> {
   bench.record("summary", { command: "doctor", exit: exitCodes[bench.exit].code, findings })
 }
 
-const marks: Readonly<Record<Finding["state"], readonly [mark: Mark, word: string]>> = {
-  right: ["good", "ok"],
-  wrong: ["bad", "finding"],
-  note: ["attention", "note"],
-  skipped: ["none", "skipped"],
-}
 /** Of the longest check that is not named after a site or a job. */
 const checkWidth = "signed settings".length
-const wordWidth = Math.max(...Object.values(marks).map(([, word]) => word.length))
-
-function findingLines({ check, state, text, hint }: Finding, paint: Paint): string[] {
-  const [mark, word] = marks[state]
-  const padding = " ".repeat(wordWidth - word.length)
-  const line = `${paint.status(mark, word)}${padding}  ${paint.strong(visible(check).padEnd(checkWidth))}  ${visible(text)}`
-  return hint === undefined ? [line] : [line, `${" ".repeat(wordWidth + 4)}${paint.next(visible(hint))}`]
-}

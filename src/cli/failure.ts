@@ -52,7 +52,10 @@ export function isInterruption(error: unknown, { aborted, reason }: AbortSignal)
 
 function interruption(reason: unknown): Failure {
   const exit = exitOfAbort(reason)
-  const hint = exit === "timeout" ? "run it again, with a longer --timeout if need be: it goes on" : "run it again: it goes on"
+  const hint =
+    exit === "timeout"
+      ? "run it again, with a longer --timeout if need be: it goes on where it can"
+      : "run it again: it goes on where it can"
   return { exit, code: exit === "timeout" ? "cli/timeout" : "cli/interrupted", message: reasonOf(reason), hint }
 }
 

@@ -12,6 +12,15 @@ export function formatMoment(moment: Date, timezone: string): string {
 
 /** The last millisecond that a text such as "2026-11-20", "2026-11-20T14:00" or "2026-11-20T14:00:30+01:00" still means. */
 export function endOfMoment(text: string, timezone: string): Date {
+  return new Date(spanOf(text, timezone).endMs - 1)
+}
+
+/** The first millisecond that such a text means. */
+export function startOfMoment(text: string, timezone: string): Date {
+  return new Date(spanOf(text, timezone).startMs)
+}
+
+function spanOf(text: string, timezone: string): { readonly startMs: number; readonly endMs: number } {
   const match = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?(Z|[+-]\d{2}:\d{2})?)?$/.exec(text)
   const [, day, minutes, seconds, offset] = match ?? []
   if (day === undefined) throw notMoment(text)
@@ -19,8 +28,8 @@ export function endOfMoment(text: string, timezone: string): Date {
   // A day such as 30 February is carried over into the next month by some readers.
   if (Number.isNaN(startMs) || (offset === undefined && !new Date(startMs).toISOString().startsWith(day))) throw notMoment(text)
   const lastsMs = minutes === undefined ? dayMs : seconds === undefined ? minuteMs : 1000
-  const endMs = startMs + lastsMs
-  return new Date((offset === undefined ? fromLocal(endMs, timezone) : endMs) - 1)
+  const instantOf = (ms: number): number => (offset === undefined ? fromLocal(ms, timezone) : ms)
+  return { startMs: instantOf(startMs), endMs: instantOf(startMs + lastsMs) }
 }
 
 function notMoment(text: string): ConfigError {

@@ -1,4 +1,5 @@
 import { Command } from "commander"
+import { addAnomalyCommands } from "./anomaly.ts"
 import { Bench, type Process } from "./bench.ts"
 import { addCompletionCommand } from "./completion.ts"
 import { addConfigCommands } from "./config.ts"
@@ -17,6 +18,7 @@ import { addScrubCommand } from "./scrub.ts"
 import { addSiteCommands } from "./site.ts"
 import { addFindCommand } from "./snapshot-files.ts"
 import { addSnapshotsCommands } from "./snapshots.ts"
+import { addSourceCommands } from "./source.ts"
 import { addStatusCommand } from "./status.ts"
 import { addVerifyCommand } from "./verify.ts"
 import { version } from "./version.ts"
@@ -61,6 +63,7 @@ function addCommands(program: Command, bench: Bench): void {
   addRunsCommands(program, bench)
   addJobsCommand(program, bench)
   addSnapshotsCommands(program, bench)
+  addAnomalyCommands(program, bench)
   addFindCommand(program, bench)
   addRestoreCommands(program, bench)
   addVerifyCommand(program, bench)
@@ -70,6 +73,7 @@ function addCommands(program: Command, bench: Bench): void {
   addRepairCommand(program, bench)
   addInitCommands(program, bench)
   addDoctorCommand(program, bench)
+  addSourceCommands(program, bench)
   addKeyCommands(program, bench)
   addConfigCommands(program, bench)
   addHelpCommand(program, bench)

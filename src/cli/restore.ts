@@ -20,6 +20,7 @@ import {
   selectionOf,
 } from "./reader.ts"
 import { parseReference } from "./reference.ts"
+import { addDatabaseCommands } from "./restore-database.ts"
 
 type PlanOptions = ReaderOptions & SelectionOptions & { readonly prefer?: "price" | "speed" }
 type RunOptions = PlanOptions & { readonly to: string; readonly owners?: boolean }
@@ -32,6 +33,7 @@ export function addRestoreCommands(program: Command, bench: Bench): void {
     .description("Brings files back from any site, with one of the organisation's identities.")
   addPlan(group, bench)
   addRun(group, bench)
+  addDatabaseCommands(group, bench)
 }
 
 /** How sites are told apart that are equally sound. */

@@ -1,4 +1,5 @@
 import type { Command } from "commander"
+import { ConfigError } from "../errors.ts"
 import type { ManifestItem } from "../format/manifest.ts"
 import { chooseSnapshots, type History, readHistory, type Snapshot } from "../operation/history.ts"
 import { Keyring } from "../operation/keyring.ts"
@@ -9,6 +10,7 @@ import { visible } from "../report/visible.ts"
 import { formatSize } from "../units.ts"
 import { openReader } from "../wiring/world.ts"
 import type { Bench } from "./bench.ts"
+import { addCallOptions, areCallsMeant, type CallOptions, findCalls } from "./find-calls.ts"
 import { manual } from "./manual.ts"
 import { rendererFor } from "./progress.ts"
 import {
@@ -51,18 +53,45 @@ export function addFindCommand(program: Command, bench: Bench): void {
   const command = program
     .command("find")
     .helpGroup("Getting data back")
-    .summary("find a file in all snapshots")
-    .description("Finds files by their path in all snapshots, newest first, and says in which of them each is.")
-    .argument("<glob>", 'a pattern of paths, such as "**/7f3e*.wav"')
+    .summary("find a file or calls in all snapshots")
+    .description(
+      "Finds files by their path in all snapshots, newest first, and says in which of them each is. With --number or --calls it answers a " +
+        "trace request: it finds calls in all call records that are kept, each with its recordings and where both are. Fetched are the " +
+        "pieces of the days and accounts asked for, with one day before and after; they are removed again. A number is recognised " +
+        "however it is written, by its last seven digits at least; an extension must be equal.",
+    )
+    .argument("[glob]", 'a pattern of paths, such as "**/7f3e*.wav"')
     .option("--job <dataset>", "only in this dataset")
-    .action((glob: string, options: FilesOptions & { job?: string }) => find(glob, options, bench))
-  addReaderOptions(addSelectionOptions(command))
+    .action((glob: string | undefined, options: FindOptions) => {
+      if (areCallsMeant(options)) return calls(glob, options, bench)
+      if (glob === undefined) throw new ConfigError("config/usage", "find: expected a pattern of paths, --number or --calls")
+      return find(glob, options, bench)
+    })
+  addReaderOptions(addSelectionOptions(addCallOptions(command)))
   manual(command, {
-    examples: [['holdline find "**/*1042*.xml" --job switch-config --identity operations.identity', "every version of a file"]],
-    reads: "logs, inventories and manifests at the sites; no data",
-    writes: "nothing",
-    exits,
+    examples: [
+      ['holdline find "**/*1042*.xml" --job switch-config --identity operations.identity', "every version of a file"],
+      ["holdline find --number +4930123456 --since 2026-11-01 --identity operations.identity", "calls of a number, and their recordings"],
+      [
+        "holdline find --calls --account c-1042 --since 2026-11-20T14:00 --until 2026-11-20T15:00 --json --identity -",
+        "one customer's calls in an hour, with every column",
+      ],
+    ],
+    reads: "logs, inventories and manifests at the sites; of calls the pieces of their days too",
+    writes: "nothing that stays; of calls a private directory below the state directory, while they are read",
+    exits: ["done", "failed", "usage", "partial", "denied", "notFound", "timeout", "interrupted", "terminated"],
   })
+}
+
+type FindOptions = FilesOptions & CallOptions & { readonly job?: string }
+
+async function calls(glob: string | undefined, options: FindOptions, bench: Bench): Promise<void> {
+  if (glob !== undefined || options.path.length > 0 || options.partial === true) {
+    throw new ConfigError("config/usage", "find: calls are found by --number, --account, --since, --until and --job, and not by paths", {
+      hint: "leave out the pattern, --path and --partial; or leave out --number and --calls to find files",
+    })
+  }
+  await findCalls(options, bench)
 }
 
 async function files(text: string, options: FilesOptions, bench: Bench): Promise<void> {
@@ -130,7 +159,7 @@ interface Reading {
 }
 
 async function* itemsOf(snapshots: readonly Snapshot[], selection: Selection, { world, history, keyring }: Reading): AsyncGenerator<Found> {
-  const listings = new Listings(world, keyring)
+  const listings = new Listings(world, keyring, { remembered: true })
   const accounts = selection.accounts === undefined ? null : await accountsNamed(history, keyring, selection.accounts)
   for (const snapshot of snapshots) {
     const wanted = itemFilter(selection, snapshot.commit.body.mode)

@@ -4,10 +4,12 @@ import type { Catalog } from "../catalog/catalog.ts"
 import { type Lag, rememberedLags } from "../catalog/lag.ts"
 import { lastProof, type Proof } from "../catalog/proofs.ts"
 import { listRuns } from "../catalog/runs.ts"
+import { openAnomalies } from "../operation/anomalies.ts"
+import type { AnomalyReport } from "../report/anomaly.ts"
 import type { RunReport } from "../report/run.ts"
 import { type StatusJob, statusText } from "../report/status.ts"
 import { readStoredRun } from "../report/stored-run.ts"
-import { formatDuration } from "../units.ts"
+import { count, formatDuration } from "../units.ts"
 import type { Loaded } from "../wiring/config.ts"
 import type { Job } from "../wiring/jobs.ts"
 import type { Bench } from "./bench.ts"
@@ -59,6 +61,7 @@ function statusOf(job: Job, catalog: Catalog | null, now: Date): StatusJob {
   const ageSeconds = good === undefined ? null : (now.getTime() - Date.parse(good.started)) / 1000
   const rpoSeconds = job.objective === undefined ? null : job.objective.rpo / 1000
   const proof = catalog === null ? undefined : lastProof(catalog, job.dataset)
+  const anomalies = catalog === null ? [] : openAnomalies({ catalog }, job.dataset)
   const lags = catalog === null ? [] : rememberedLags(catalog).filter(({ dataset }) => dataset === job.dataset)
   const held = new Set(good?.sites.filter((site) => site.held).map(({ name }) => name))
   if (good !== undefined) for (const { site, commits } of lags) if (commits === 0) held.add(site)
@@ -69,7 +72,8 @@ function statusOf(job: Job, catalog: Catalog | null, now: Date): StatusJob {
     rpoSeconds,
     sites: job.sites.map((name) => ({ name, held: held.has(name) })),
     proven: provenOf(good, proof, now),
-    ...judgement({ good, last, proof, ageSeconds, rpoSeconds, behind: job.sites.filter((name) => !held.has(name)), lags, now }),
+    ...judgement({ good, last, proof, ageSeconds, rpoSeconds, behind: job.sites.filter((name) => !held.has(name)), lags, anomalies, now }),
+    anomalies,
   }
 }
 
@@ -90,10 +94,21 @@ interface Evidence {
   /** Sites that do not hold everything. */
   readonly behind: readonly string[]
   readonly lags: readonly Lag[]
+  readonly anomalies: readonly AnomalyReport[]
   readonly now: Date
 }
 
-function judgement({ good, last, proof, ageSeconds, rpoSeconds, behind, lags, now }: Evidence): Pick<StatusJob, "state" | "why" | "next"> {
+function judgement({
+  good,
+  last,
+  proof,
+  ageSeconds,
+  rpoSeconds,
+  behind,
+  lags,
+  anomalies,
+  now,
+}: Evidence): Pick<StatusJob, "state" | "why" | "next"> {
   const show = (report: RunReport): string => `holdline runs show ${report.run.slice(0, 12)}`
   if (good === undefined) {
     if (last === undefined) return { state: "never", why: "has never run on this host", next: null }
@@ -107,6 +122,8 @@ function judgement({ good, last, proof, ageSeconds, rpoSeconds, behind, lags, no
     return { state: "degraded", why: "the last verification found something", next: `holdline verify ${good.dataset}@latest` }
   }
   if (lastWord !== "") return { state: "degraded", why: lastWord.slice(2), next: look }
+  if (anomalies.length > 0)
+    return { state: "degraded", why: count(anomalies.length, "open anomaly", "open anomalies"), next: "holdline anomaly list" }
   if (behind.length === 0) return { state: "ok", why: null, next: null }
   const why = behind.map(
     (name) =>

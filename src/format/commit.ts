@@ -58,14 +58,34 @@ export type KeyRecord = z.infer<typeof keyRecord>
 const keyLostRecord = z.object({ type: z.literal("key-lost"), object: z.string().max(200) })
 export type KeyLostRecord = z.infer<typeof keyLostRecord>
 
-const knownRecords: readonly string[] = ["key", "key-lost", "approval"]
+/** A run found something that may be damage. What was kept of the dataset before is not expired until a person lifts it. Counts only. */
+const anomalyRecord = z.object({
+  type: z.literal("anomaly"),
+  id: id128,
+  dataset: name,
+  kind: z.string().regex(/^[a-z][a-z-]{0,39}$/),
+  time,
+  numbers: z.record(z.string().regex(/^[a-z][A-Za-z]{0,39}$/), integer),
+})
+export type AnomalyRecord = z.infer<typeof anomalyRecord>
+
+/** A person looked at an anomaly of the same log: what it froze may be expired again. In clear at every site. */
+const anomalyLiftedRecord = z.object({
+  type: z.literal("anomaly-lifted"),
+  id: id128,
+  by: z.string().min(1).max(200),
+  reason: z.string().min(1).max(1000),
+})
+export type AnomalyLiftedRecord = z.infer<typeof anomalyLiftedRecord>
+
+const knownRecords: readonly string[] = ["key", "key-lost", "approval", "anomaly", "anomaly-lifted"]
 // A kind of record this release does not know is kept in the log and left alone; one that it knows must be whole.
 const otherRecord = z.object({ type: z.string().max(40) }).refine(({ type }) => !knownRecords.includes(type), "malformed record")
 
 const controlSchema = z.object({
   ...shared,
   kind: z.literal("control"),
-  records: z.array(z.union([keyRecord, keyLostRecord, approvalRecordSchema, otherRecord])),
+  records: z.array(z.union([keyRecord, keyLostRecord, approvalRecordSchema, anomalyRecord, anomalyLiftedRecord, otherRecord])),
 })
 
 const commitSchema = z.discriminatedUnion("kind", [backupSchema, controlSchema])
@@ -175,4 +195,12 @@ export function isKeyLostRecord(record: ControlRecord): record is KeyLostRecord 
 
 export function isApprovalRecord(record: ControlRecord): record is ApprovalRecord {
   return record.type === "approval" && "statement" in record
+}
+
+export function isAnomalyRecord(record: ControlRecord): record is AnomalyRecord {
+  return record.type === "anomaly" && "numbers" in record
+}
+
+export function isAnomalyLiftedRecord(record: ControlRecord): record is AnomalyLiftedRecord {
+  return record.type === "anomaly-lifted" && "reason" in record
 }

@@ -19,7 +19,8 @@ const headerSchema = z.object({
 })
 export type InventoryHeader = z.infer<typeof headerSchema>
 
-const partitionSchema = z.object({
+/** One partition's piece, as a line of an inventory says it. */
+export const inventoryPartitionSchema = z.object({
   account: accountId,
   epoch: z.string().regex(/^[0-9a-z]{1,16}$/),
   partition: text,
@@ -34,7 +35,7 @@ const partitionSchema = z.object({
   /** Manifest digests of earlier pieces that this one takes the place of. */
   replaces: z.array(digestSchema).optional(),
 })
-export type InventoryPartition = z.infer<typeof partitionSchema>
+export type InventoryPartition = z.infer<typeof inventoryPartitionSchema>
 
 export interface Inventory {
   readonly header: InventoryHeader
@@ -56,12 +57,12 @@ export function encodeInventory(header: Omit<InventoryHeader, "v">, partitions: 
     listing,
     replaces,
   }))
-  for (const [index, line] of lines.entries()) parseWith(partitionSchema, line, `inventory line ${String(index + 2)}`)
+  for (const [index, line] of lines.entries()) parseWith(inventoryPartitionSchema, line, `inventory line ${String(index + 2)}`)
   return encodeListing(member, { v: 1, repository, agent, dataset, run, part, parts }, lines).tar
 }
 
 export function decodeInventory(tar: Uint8Array, expected: Omit<InventoryHeader, "v">): Inventory {
-  const { header, entries } = decodeListing(member, listingLines(member, tar), { header: headerSchema, entry: partitionSchema })
+  const { header, entries } = decodeListing(member, listingLines(member, tar), { header: headerSchema, entry: inventoryPartitionSchema })
   for (const field of ["repository", "agent", "dataset", "run", "part", "parts"] as const) {
     if (header[field] !== expected[field]) throw new FormatError("format/foreign", `inventory: ${field} is not the commit's`)
   }

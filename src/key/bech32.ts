@@ -1,6 +1,8 @@
 /** Bech32 (BIP 173) without its limit of 90 characters, as age writes recipients and identities. */
 export const bech32Charset = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 const checksumLength = 6
+/** By character code; -1 for what is no word. */
+const wordsByCode = Int8Array.from({ length: 128 }, (_, code) => bech32Charset.indexOf(String.fromCharCode(code)))
 const generators = [0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3] as const
 
 /** In lower case. */
@@ -21,18 +23,21 @@ export function decodeBech32(text: string): Bech32 {
   if (separator < 1) return { problem: 'the "1" after its prefix is missing' }
   if (data.length < checksumLength) return { problem: "it is too short" }
 
-  const words = Array.from(data, (char) => bech32Charset.indexOf(char))
-  const unknown = words.indexOf(-1)
-  if (unknown >= 0) return { problem: `character ${String(separator + unknown + 2)} cannot occur in it` }
+  const words = new Uint8Array(data.length)
+  for (let at = 0; at < data.length; at++) {
+    const word = wordsByCode[data.charCodeAt(at)] ?? -1
+    if (word < 0) return { problem: `character ${String(separator + at + 2)} cannot occur in it` }
+    words[at] = word
+  }
   const prefix = lower.slice(0, separator)
-  if (polymod([...expand(prefix), ...words]) !== 1)
+  if (polymod(words, polymod(expand(prefix))) !== 1)
     return { problem: "its checksum does not fit: a character is wrong, missing or too many" }
-  const bytes = bytesOf(words.slice(0, -checksumLength))
+  const bytes = bytesOf(words.subarray(0, -checksumLength))
   return bytes === null ? { problem: "its last bits are not zero" } : { prefix, bytes }
 }
 
 function checksumOf(prefix: string, words: readonly number[]): number[] {
-  const rest = polymod([...expand(prefix), ...words, 0, 0, 0, 0, 0, 0]) ^ 1
+  const rest = polymod([...words, 0, 0, 0, 0, 0, 0], polymod(expand(prefix))) ^ 1
   return Array.from({ length: checksumLength }, (_, i) => (rest >> (5 * (checksumLength - 1 - i))) & 31)
 }
 
@@ -41,16 +46,15 @@ function expand(prefix: string): number[] {
   return [...codes.map((code) => code >> 5), 0, ...codes.map((code) => code & 31)]
 }
 
-function polymod(values: readonly number[]): number {
-  let check = 1
-  for (const value of values) {
-    const top = check >> 25
-    check = ((check & 0x1ffffff) << 5) ^ value
-    generators.forEach((generator, bit) => {
-      if (((top >> bit) & 1) === 1) check ^= generator
-    })
+/** Goes on from `check`. A recipient has two thousand characters, and every account of a run has one. */
+function polymod(values: ArrayLike<number>, check = 1): number {
+  let rest = check
+  for (let at = 0; at < values.length; at++) {
+    const top = rest >> 25
+    rest = ((rest & 0x1ffffff) << 5) ^ (values[at] ?? 0)
+    for (let bit = 0; bit < generators.length; bit++) if (((top >> bit) & 1) === 1) rest ^= generators[bit] ?? 0
   }
-  return check
+  return rest
 }
 
 function wordsOf(bytes: Uint8Array): number[] {
@@ -70,7 +74,7 @@ function wordsOf(bytes: Uint8Array): number[] {
 }
 
 /** Null where the bits that fill up the last word are not zero, or are a whole word: another spelling of the same bytes. */
-function bytesOf(words: readonly number[]): Uint8Array | null {
+function bytesOf(words: Uint8Array): Uint8Array | null {
   const bytes = new Uint8Array(Math.floor((words.length * 5) / 8))
   let held = 0
   let bits = 0

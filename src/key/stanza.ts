@@ -23,13 +23,16 @@ export type Wrap = (fileKey: Uint8Array) => Stanza
 /** Null where the stanza is for another identity. */
 export type Unwrap = (stanza: Stanza) => Uint8Array | null
 
-/** Reads the public key once; throws KeyError where nothing can be encrypted to it. */
+/** Reads the public key once; throws KeyError, at once or when it is first used, where nothing can be encrypted to it. */
 export function wrapperOf(recipient: Recipient): Wrap {
+  const wrap = usable(recipient, () => (recipient.kind === "pq" ? hybridWrapper(recipient) : x25519Wrapper(recipient)))
+  // A public key of small order is only noticed here.
+  return (fileKey) => usable(recipient, () => wrap(fileKey))
+}
+
+function usable<T>(recipient: Recipient, work: () => T): T {
   try {
-    const wrap = recipient.kind === "pq" ? hybridWrapper(recipient) : x25519Wrapper(recipient)
-    // A public key of small order is only noticed when it is used.
-    wrap(new Uint8Array(fileKeyBytes))
-    return wrap
+    return work()
   } catch (cause) {
     if (cause instanceof KeyError) throw cause
     throw new KeyError("key/malformed", `recipient ${abbreviated(recipient.text)}: it is no usable public key`, { cause })

@@ -5,15 +5,20 @@ import { sha256 } from "../digest.ts"
 import { BackupError, JobError } from "../errors.ts"
 import { commitEveryBytes, commitEveryMs } from "../limits.ts"
 import { randomId } from "../random.ts"
+import type { LinksReport } from "../report/links.ts"
 import type { CommitReport, Outcome, RunReport } from "../report/run.ts"
 import type { Source } from "../source/source.ts"
 import { count } from "../units.ts"
 import { askSites } from "../vault/ask.ts"
 import { isDurable, requireAttainable } from "../vault/vault.ts"
+import { openAnomalies, settleAnomalies } from "./anomalies.ts"
+import { judge } from "./anomaly-judge.ts"
+import { MediaWatch } from "./anomaly-watch.ts"
 import { approvalsIn, leaveOut, retiredInMemory, retiredSites } from "./approvals.ts"
 import { Capture } from "./capture.ts"
 import { converge, freeSpool } from "./converge.ts"
-import { type Before, doubtEmptiness, heldBefore } from "./emptied.ts"
+import { type Before, heldBefore } from "./emptied.ts"
+import type { LinkSettings } from "./links.ts"
 import { refuseLostKeys } from "./lost-keys.ts"
 import { OwnLog, refuseImpossibleClock } from "./own-log.ts"
 import { publish } from "./publish.ts"
@@ -30,6 +35,16 @@ export interface BackupJob {
   /** Where what cannot be attributed is kept. */
   readonly mixedClass: string
   readonly afterExpiry: "recapture" | "let-go"
+  readonly guard: {
+    /** A whole that lost more than this share of its files or bytes is an anomaly. */
+    readonly shrink: number
+    /** Of an archive of files: so is more than this share of the recent ones gone or changed. Absent where a source yields only what is new: it may yield nothing. */
+    readonly change?: number
+  }
+  /** Whose rows point at its files. */
+  readonly links?: LinkSettings
+  /** What is beside what it reads and no job captures, for its report: asked when all is captured, and never rejects. */
+  uncovered?(): Promise<readonly string[]>
 }
 
 /**
@@ -45,7 +60,8 @@ export async function backup(job: BackupJob, source: Source, world: AgentWorld):
     failure = error
     if (!(error instanceof BackupError) && !world.signal.aborted) throw error
   }
-  const report = reportOf(job, source, run, failure)
+  const uncovered = world.signal.aborted ? [] : ((await job.uncovered?.()) ?? [])
+  const report = { ...reportOf(job, source, run, failure), ...(uncovered.length > 0 && { uncovered }) }
   remember(run, report)
   world.tell({ type: "run-ended", report })
   return report
@@ -76,6 +92,7 @@ interface Run {
   readonly missedSites: Map<string, string>
   readonly warnings: string[]
   capture: Capture | null
+  links: LinksReport | null
 }
 
 function beginWork(job: BackupJob, source: Source, outer: AgentWorld): Run {
@@ -104,7 +121,20 @@ function beginWork(job: BackupJob, source: Source, outer: AgentWorld): Run {
   world.tell({ type: "run-started", job: job.name, run: id, source: source.description, sites })
   const items = new Items(world.catalog, job.dataset)
   const before = heldBefore(world, items, job)
-  return { id, number, started, world, items, before, tally: new Tally(world), commits: [], missedSites, warnings, capture: null }
+  return {
+    id,
+    number,
+    started,
+    world,
+    items,
+    before,
+    tally: new Tally(world),
+    commits: [],
+    missedSites,
+    warnings,
+    capture: null,
+    links: null,
+  }
 }
 
 /** The road out. */
@@ -116,6 +146,7 @@ async function work(job: BackupJob, source: Source, run: Run): Promise<void> {
   await placeRootObjects(world)
   refuseImpossibleClock(world, log)
   await freeSpool(world, log, job.dataset)
+  await settleAnomalies(world, log)
   try {
     await captureAndPublish(job, source, run, log)
   } finally {
@@ -140,6 +171,8 @@ async function captureAndPublish(job: BackupJob, source: Source, run: Run, log: 
   await forgetWhatIsGone(world, { items, log, mode: job.mode, classDays: days, recapture: job.afterExpiry === "recapture" })
 
   const { number, started } = run
+  const { change } = job.guard
+  const watch = change === undefined ? null : new MediaWatch(world, { dataset: job.dataset, run: number, started, share: change })
   const settings = { mode: job.mode, class: name, mixedClass: job.mixedClass, items, run: number, started, tally, log }
   const capture = new Capture(world, settings)
   run.capture = capture
@@ -149,7 +182,7 @@ async function captureAndPublish(job: BackupJob, source: Source, run: Run, log: 
   }
   let committedAt = { bytes: 0, time: run.started.getTime() }
   const whole = await untilSpoolIsFull(run, async () => {
-    await capture.run(source, async () => {
+    await capture.run(watch?.watched(source) ?? source, async () => {
       const now = world.clock.now().getTime()
       if (job.mode === "state" || (capture.bytes - committedAt.bytes < commitEveryBytes && now - committedAt.time < commitEveryMs)) return
       await capture.flush()
@@ -157,7 +190,7 @@ async function captureAndPublish(job: BackupJob, source: Source, run: Run, log: 
       committedAt = { bytes: capture.bytes, time: now }
     })
   })
-  if (whole) doubtEmptiness(world, run.before, { mode: job.mode, source: source.description, tally, found: capture.met })
+  if (whole) run.links = await judge(world, job, { source: source.description, ...run, log, watch, found: capture.met })
   tally.progress("committing")
   run.commits.push(await publish(world, { ...publishing, complete: tally.complete, final: true }))
 }
@@ -198,6 +231,7 @@ async function placeRootObjects({ everywhere, rootObjects, signal, tell }: Agent
 function reportOf(job: BackupJob, source: Source, run: Run, failure: unknown): RunReport {
   const { world, tally, commits, capture } = run
   const ended = world.clock.now()
+  const anomalies = openAnomalies(world, job.dataset)
   return {
     job: job.name,
     dataset: job.dataset,
@@ -228,6 +262,8 @@ function reportOf(job: BackupJob, source: Source, run: Run, failure: unknown): R
     }),
     born: capture?.born ?? 0,
     warnings: run.warnings,
+    ...(run.links !== null && { links: run.links }),
+    ...(anomalies.length > 0 && { anomalies }),
     ...failureOf(run, failure),
   }
 }

@@ -1,9 +1,12 @@
 import { lstatSync } from "node:fs"
 import { type KnownAccount, ownerOf } from "../catalog/accounts.ts"
 import type { CapturedItem, Items, KnownItem } from "../catalog/items.ts"
-import { BackupError, reasonOf } from "../errors.ts"
+import { accountNamed, rememberAccountNames, sourceMemory } from "../catalog/memory.ts"
+import { rememberReferences } from "../catalog/references.ts"
+import type { Digest } from "../digest.ts"
+import { BackupError, JobError, reasonOf } from "../errors.ts"
 import { packBytesTarget, pieceBytes } from "../limits.ts"
-import type { Found, Source, SourceItem, SourceMiss } from "../source/source.ts"
+import type { AccountNames, Found, MediaReference, Source, SourceItem, SourceMiss } from "../source/source.ts"
 import { PackPlanner, streamPiece } from "../stream/plan.ts"
 import { bear, epochOf, livingAccount } from "./birth.ts"
 import type { OwnLog } from "./own-log.ts"
@@ -28,8 +31,9 @@ export interface CaptureSettings {
 /** Items looked at before accounts are born for the new ones among them: one commit for many births. */
 const windowItems = 2000
 const windowBytes = 4 * packBytesTarget
-/** Items that the catalog is asked about at once. */
+/** Items that the catalog is asked about at once, and their bytes where they come with them. */
 const askedItems = 256
+const heldBytesMax = packBytesTarget / 4
 /** How often a file that changes while it is read is tried in all; only where a whole is wanted. */
 const attemptsMax = 3
 
@@ -43,6 +47,9 @@ export class Capture {
   readonly #lanes = new Map<string, Lane>()
   readonly #kept: Buffer[] = []
   readonly #found: Found[] = []
+  #foundBytes = 0
+  readonly #references: MediaReference[] = []
+  readonly #names: AccountNames[] = []
   /** Directories, links and what is missing: recorded, though there is nothing to send. */
   readonly #contentless: CapturedItem[] = []
   #window: SourceItem[] = []
@@ -70,15 +77,19 @@ export class Capture {
   }
 
   async run(source: Source, onWindow: () => Promise<void>): Promise<void> {
-    const { clock, signal, scratch } = this.#world
+    const { clock, signal, scratch, catalog } = this.#world
     try {
-      for await (const found of source.capture({ now: clock.now(), scratch, signal })) {
+      const memory = sourceMemory(catalog, this.#settings.items.dataset)
+      for await (const found of source.capture({ now: clock.now(), scratch, signal, memory })) {
         signal.throwIfAborted()
         this.met += 1
         this.#found.push(found)
-        if (this.#found.length < askedItems) continue
+        if ("item" in found && found.item.content.kind === "bytes") this.#foundBytes += found.item.content.bytes.length
+        // A stream may end with what it is read from: a database's snapshot lasts until its source is asked for what comes next.
+        const now = "item" in found && found.item.content.kind === "stream"
+        if (!now && this.#found.length < askedItems && this.#foundBytes < heldBytesMax) continue
         this.#meetFound()
-        if (this.#window.length < windowItems && this.#windowBytes < windowBytes) continue
+        if (!now && this.#window.length < windowItems && this.#windowBytes < windowBytes) continue
         await this.#sendWindow()
         await onWindow()
       }
@@ -102,7 +113,16 @@ export class Capture {
     this.#world.catalog.reading(() => {
       for (const found of this.#found.splice(0)) this.#meet(found)
     })
+    this.#foundBytes = 0
+    this.#rememberTold()
     if (this.#kept.length >= windowItems) this.#flushKept()
+  }
+
+  // What a source says of its accounts and of media elsewhere is no item: other jobs ask for it.
+  #rememberTold(): void {
+    const { catalog } = this.#world
+    for (const { stableId, names } of this.#names.splice(0)) rememberAccountNames(catalog, stableId, names)
+    if (this.#references.length > 0) rememberReferences(catalog, this.#settings.items.dataset, this.#references.splice(0))
   }
 
   #meet(found: Found): void {
@@ -115,7 +135,16 @@ export class Capture {
       this.#miss(found.miss)
       return
     }
+    if ("account" in found) {
+      this.#names.push(found.account)
+      return
+    }
+    if ("reference" in found) {
+      this.#references.push(found.reference)
+      return
+    }
     const { item } = found
+    if (item.content.kind === "bytes") this.#refuseTwice(item.path, item.content.sha256)
     this.#accounts.add(item.stableId)
     const known = items.known(item.path)
     if (known !== undefined && this.#isUnchanged(known, item)) {
@@ -125,9 +154,23 @@ export class Capture {
     }
     this.#window.push(item)
     this.#windowBytes += item.size ?? pieceBytes
+    // What is in memory already is sent on sooner than what workers read themselves.
+    if (item.content.kind === "bytes") this.#windowBytes += 3 * (item.size ?? 0)
   }
 
+  // The second would take the place of the first, and rows be lost in silence. Paths of files cannot come twice.
+  #refuseTwice(path: Buffer, sha256: Digest): void {
+    const name = path.toString("latin1")
+    const given = this.#given.get(name)
+    if (given !== undefined && given !== sha256)
+      throw new JobError("job/source", `${path.toString()}: the source gave this path twice, with other bytes`)
+    this.#given.set(name, sha256)
+  }
+
+  readonly #given = new Map<string, Digest>()
+
   #isUnchanged(known: KnownItem, item: SourceItem): boolean {
+    if (item.content.kind === "bytes") return item.content.sha256 === known.sha256 && this.#isWhereItBelongs(known, item)
     if (item.type !== known.type || item.size !== known.size || item.mtimeNs !== known.mtimeNs) return false
     // What was recalled from the sites has no time of its inode: then only these tell that it was given another owner or mode.
     if (item.mode !== known.mode || item.uid !== known.uid || item.gid !== known.gid) return false
@@ -142,9 +185,15 @@ export class Capture {
   // The same bytes, but under whose key, for how long, and of which day: a corrected template moves an item from `mixed` to its account.
   #isWhereItBelongs(known: KnownItem, { stableId, day }: SourceItem): boolean {
     const { mode, started } = this.#settings
-    if (known.class !== this.#classOf(stableId) || this.#ownerOf(known.account) !== stableId) return false
+    if (known.class !== this.#classOf(stableId) || !this.#owns(stableId, known.account)) return false
     // An archive's item stays in the week it was captured in; a whole lists all its items under the key epoch of its run.
     return mode === "archive" ? known.day === day : known.epoch === epochOf(stableId, started)
+  }
+
+  // What was captured under an account's name, before its database said its id, stays where it is.
+  #owns(stableId: string, account: string): boolean {
+    const owner = this.#ownerOf(account)
+    return owner === stableId || (owner !== undefined && accountNamed(this.#world.catalog, owner) === stableId)
   }
 
   #ownerOf(account: string): string | undefined {
@@ -212,6 +261,11 @@ export class Capture {
     }
     if (item.content.kind === "stream") {
       await this.#sendStream(departure, account.recipient, item.content)
+      return
+    }
+    if (item.content.kind === "bytes") {
+      departure.size = item.content.bytes.length
+      await this.#depart(departure, account.recipient, item.content.bytes)
       return
     }
     departure.pieces = Math.max(1, (item.size ?? 0) > pieceBytes ? Math.ceil((item.size ?? 0) / pieceBytes) : 1)

@@ -43,7 +43,7 @@ export async function chooseContents(request: ContentsRequest, world: World): Pr
   const newest = snapshots.at(-1)
   if (newest === undefined) throw new Error("no snapshot was chosen")
   const keyring = new Keyring(world, history, request.identities)
-  const listings = new Listings(world, keyring)
+  const listings = new Listings(world, keyring, { remembered: true })
   const accounts = request.accounts === undefined ? null : await accountsNamed(history, keyring, request.accounts)
   const partitions: SnapshotPartition[] = []
   const losses: Loss[] = []
@@ -59,6 +59,7 @@ export async function chooseContents(request: ContentsRequest, world: World): Pr
       losses.push({ what: `snapshot ${run.slice(0, 12)} of ${time}`, detail: `its inventory: ${detail}`, files: 1, unreachable })
     }
   }
+  listings.expect(partitions)
   const groups = await grouped(partitions, history, keyring)
   return { history, snapshots, newest, keyring, listings, groups, losses }
 }

@@ -11,7 +11,7 @@ import { nativeStatus } from "../key/header.ts"
 import { clockDifferenceMaxMs } from "../limits.ts"
 import { deviceOf } from "../site/mount.ts"
 import type { OpenedSite } from "../site/site.ts"
-import type { SourceSettings } from "../source/settings.ts"
+import type { JobSourceSettings } from "../source/settings.ts"
 import { count, formatDuration, formatSize } from "../units.ts"
 import type { Durable } from "../vault/vault.ts"
 import { findIdentities, type MisplacedKey, type SearchOptions } from "./doctor-identities.ts"
@@ -160,7 +160,7 @@ export interface CountedSite {
 
 export interface ExaminedJob {
   readonly name: string
-  readonly source: SourceSettings
+  readonly source: JobSourceSettings
   readonly sites: readonly CountedSite[]
   readonly durable: Durable
 }
@@ -171,12 +171,14 @@ export async function examineJob(job: ExaminedJob, searchPath: string): Promise<
   return [...(await examineSource(check, job.source, searchPath)), ...(await examineDurable(check, job))]
 }
 
-async function examineSource(check: string, source: SourceSettings, searchPath: string): Promise<Finding[]> {
+async function examineSource(check: string, source: JobSourceSettings, searchPath: string): Promise<Finding[]> {
   if (source.kind === "command") {
     const [program] = source.command
     if ((await programAt(program, searchPath)) !== null) return []
     return [wrong(check, `the program ${program} is not here`, "install it, or name it with its whole path")]
   }
+  // What a profile says of paths, and what a database holds, is looked at where both are opened.
+  if (!("path" in source) || source.path === undefined) return []
   try {
     if (source.kind === "sqlite") await (await open(source.path, "r")).close()
     else if (await isEmptyDirectory(source.path)) return [note(check, `${source.path} is empty`, "is it the right directory, and mounted?")]
@@ -192,7 +194,7 @@ async function isEmptyDirectory(path: string): Promise<boolean> {
 }
 
 async function examineDurable(check: string, { source, sites, durable }: ExaminedJob): Promise<Finding[]> {
-  const device = "path" in source ? await deviceOrNull(source.path) : null
+  const device = "path" in source && source.path !== undefined ? await deviceOrNull(source.path) : null
   const findings: Finding[] = []
   const counting: CountedSite[] = []
   for (const site of sites) {

@@ -6,6 +6,9 @@ import { itemFilter, type SnapshotPartition } from "./select.ts"
 /** Items given at once: a partition of a million is never in memory whole. */
 const givenItems = 2048
 
+/** Lists that are fetched at once: those of a site far away come one after the other otherwise. */
+const listsAhead = 8
+
 /** What a restore brings home from one partition, or from a part of it. */
 export interface Homecoming {
   readonly items: readonly ChosenItem[]
@@ -29,7 +32,9 @@ export async function* homecomings(contents: Contents, request: ContentsRequest)
   const wanted = itemFilter(request, contents.newest.commit.body.mode)
   const sorting: Sorting = { contents, wanted, paths: new MetPaths(), missing: new Map() }
   // Newest first: then a path that was met before is decided, and no manifest has to be read twice.
-  for (const [partition, group] of [...groups].toSorted(([a], [b]) => ageOf(b) - ageOf(a))) {
+  const inOrder = [...groups].toSorted(([a], [b]) => ageOf(b) - ageOf(a))
+  for (const [index, [partition, group]] of inOrder.entries()) {
+    contents.listings.begin(inOrder.slice(index, index + listsAhead).map(([next]) => next))
     yield* sorted(sorting, partition, group)
   }
   const { missing, paths } = sorting

@@ -1,7 +1,8 @@
 import { recipientOf } from "../catalog/accounts.ts"
 import { rememberedCommits } from "../catalog/commits.ts"
-import type { CapturedItem, Items, Partition, RecordedPack } from "../catalog/items.ts"
+import type { CapturedItem, Items, Partition, RecordedPack, WrittenManifest } from "../catalog/items.ts"
 import { findPack } from "../catalog/items.ts"
+import { type MemberPlace, rememberInventory, rememberMembers } from "../catalog/listings.ts"
 import { timestamp, utcDay } from "../clock.ts"
 import type { Digest } from "../digest.ts"
 import { JobError } from "../errors.ts"
@@ -79,9 +80,26 @@ async function publishWith(world: AgentWorld, settings: PublishSettings, meta: M
   )
   const report = await commit(world, settings, bytes)
   if (report.durable) {
-    settings.items.committed(report.sha256, [...contents.packs.keys()], { run: settings.runNumber, mode: settings.mode })
+    const { mode, runNumber: run } = settings
+    const written = mode === "state" ? contents.written.map(({ line, ...rest }) => ({ ...rest, line: line() })) : []
+    const manifests = { written, packs: mode === "state" ? meta.packs : [] }
+    settings.items.committed(report.sha256, [...contents.packs.keys()], { run, mode, manifests })
+    if (mode === "archive") rememberListings(world, settings, { commit: report.sha256, contents, meta })
   }
   return report
+}
+
+// A restore of one customer out of thousands of commits needs a line of each: read from the sites, they would be most of what it fetches.
+function rememberListings(
+  { catalog, clock }: AgentWorld,
+  { dataset }: PublishSettings,
+  { commit: sha256, contents, meta }: { readonly commit: Digest; readonly contents: Contents; readonly meta: MetaPacks },
+): void {
+  catalog.transaction(() => {
+    const lines = contents.partitions.map((line) => line())
+    rememberInventory(catalog, { commit: sha256, dataset, time: timestamp(clock.now()), lines })
+    for (const [pack, places] of meta.places) rememberMembers(catalog, pack, places)
+  })
 }
 
 async function commit(
@@ -114,19 +132,39 @@ function listed({ sha256, bytes, class: className, kind, date }: RecordedPack): 
 
 interface Contents {
   readonly partitions: readonly (() => InventoryPartition)[]
+  /** What this commit writes manifests of. */
+  readonly written: readonly WrittenPartition[]
+  /** Everything the partitions need, also the meta packs of manifests that are listed again. */
   readonly packs: ReadonlyMap<Digest, RecordedPack>
+}
+
+interface WrittenPartition extends Omit<WrittenManifest, "line"> {
+  readonly line: () => InventoryPartition
 }
 
 async function writeManifests(world: AgentWorld, settings: PublishSettings, meta: MetaPacks): Promise<Contents> {
   const { items, mode, runNumber } = settings
   const packs = new Map<Digest, RecordedPack>()
   const partitions: (() => InventoryPartition)[] = []
-  for (const partition of mode === "state" ? items.runPartitions(runNumber) : items.pendingPartitions()) {
-    const rows = mode === "state" ? items.ofRun(partition, runNumber) : items.pending(partition)
-    const sizes = mode === "state" ? items.runSizes(partition, runNumber) : items.pendingSizes(partition)
-    partitions.push(await writePartition(world, settings, { partition, rows, cuts: cutsOf(sizes), meta, packs }))
+  const written: WrittenPartition[] = []
+  const write = async (partition: Partition, rows: Iterable<CapturedItem>, sizes: Iterable<number>) => {
+    const one = await writePartition(world, settings, { partition, rows, cuts: cutsOf(sizes), meta, packs })
+    partitions.push(one.line)
+    written.push(one)
   }
-  return { partitions, packs }
+  if (mode === "archive") {
+    for (const partition of items.pendingPartitions()) await write(partition, items.pending(partition), items.pendingSizes(partition))
+    return { partitions, written, packs }
+  }
+  for (const partition of items.runPartitions(runNumber)) {
+    const kept = items.keptManifest(partition)
+    if (kept === undefined) await write(partition, items.ofRun(partition, runNumber), items.runSizes(partition, runNumber))
+    else {
+      for (const pack of [...kept.packs, ...kept.line.manifests.map(([metaPack]) => metaPack)]) rememberPack(world, packs, pack)
+      partitions.push(() => kept.line)
+    }
+  }
+  return { partitions, written, packs }
 }
 
 interface PartitionWriting {
@@ -139,17 +177,20 @@ interface PartitionWriting {
 }
 
 /** One partition's manifest, in as many parts as its size asks for. Its place in a pack is known once the pack is full. */
-async function writePartition(world: AgentWorld, settings: PublishSettings, writing: PartitionWriting): Promise<() => InventoryPartition> {
+async function writePartition(world: AgentWorld, settings: PublishSettings, writing: PartitionWriting): Promise<WrittenPartition> {
   const { partition, meta, cuts: parts } = writing
   const name = settings.mode === "state" ? settings.run : partition.day
   const recipients = [recipientOf(world.catalog, partition.account, partition.epoch)]
   const summary = new Summary(Buffer.from(world.random.bytes(16)).toString("hex"))
   const manifests: { readonly place: MetaPlace; readonly sha256: Digest }[] = []
   let pending: CapturedItem[] = []
+  let items = 0
+  const packs = new Set<Digest>()
   for (const item of writing.rows) {
     pending.push(item)
+    items += 1
     summary.add(item)
-    for (const { pack } of item.at) rememberPack(world, writing.packs, pack)
+    for (const { pack } of item.at) packs.add(pack)
     if (pending.length < (parts[manifests.length] ?? 0)) continue
     const header = {
       repository: world.repository.id,
@@ -164,13 +205,16 @@ async function writePartition(world: AgentWorld, settings: PublishSettings, writ
     manifests.push({ place: await meta.add(tar, { recipients, class: partition.class }), sha256 })
     pending = []
   }
-  return () => ({
+  for (const pack of packs) rememberPack(world, writing.packs, pack)
+  const fields = summary.fields()
+  const line = (): InventoryPartition => ({
     account: partition.account,
     epoch: partition.epoch,
     partition: name,
     manifests: manifests.map(({ place, sha256 }) => [...meta.locate(place), sha256]),
-    ...summary.fields(),
+    ...fields,
   })
+  return { partition, line, packs: [...packs], items }
 }
 
 function rememberPack(world: AgentWorld, packs: Map<Digest, RecordedPack>, sha256: Digest): void {
@@ -257,12 +301,15 @@ interface OpenMeta {
   readonly builder: PackBuilder
   readonly pack: { sha256: Digest | null }
   readonly buffer: ArrayBuffer
+  readonly places: MemberPlace[]
   bytes: number
 }
 
 /** The meta packs of one commit: one being filled per class, as far as there are buffers. */
 class MetaPacks {
   readonly packs: RecordedPack[] = []
+  /** Where the members of each pack lie. */
+  readonly places = new Map<Digest, readonly MemberPlace[]>()
   readonly #world: AgentWorld
   readonly #open = new Map<string, OpenMeta>()
 
@@ -277,7 +324,9 @@ class MetaPacks {
       await this.#close(options.class)
     const open = this.#open.get(options.class) ?? (await this.#begin(options.class))
     const member = open.builder.members
-    open.builder.add("tar.zst", plaintext, { recipients: options.recipients, reopen: "all", random: this.#world.random })
+    const sealing = { recipients: options.recipients, reopen: "all" as const, random: this.#world.random }
+    const { offset, length } = open.builder.add("tar.zst", plaintext, sealing)
+    open.places.push([offset, length])
     open.bytes += plaintext.length + 16 * 1024
     return { pack: open.pack, member }
   }
@@ -306,7 +355,7 @@ class MetaPacks {
       await this.close()
       buffer = await buffers.take()
     }
-    const open = { builder: new PackBuilder(buffer), pack: { sha256: null }, buffer, bytes: 0 }
+    const open = { builder: new PackBuilder(buffer), pack: { sha256: null }, buffer, places: [], bytes: 0 }
     this.#open.set(className, open)
     return open
   }
@@ -329,6 +378,7 @@ class MetaPacks {
       }
       open.pack.sha256 = sha256
       this.packs.push({ ...name, bytes, listed: true })
+      this.places.set(sha256, open.places)
     } finally {
       if (intact) buffers.giveBack(open.buffer)
       else buffers.replace()

@@ -69,7 +69,7 @@ export async function accountsNamed(history: History, keyring: Keyring, names: r
     if (ids.has(name)) found.add(name)
     else if (matching.length === 0)
       throw new JobError("job/not-found", `account ${name}: not in the register`, {
-        hint: "give a customer as the source names it, such as the domain in a path",
+        hint: "give the customer as its data is kept: by the id in the platform's database, or where that is not captured by the domain in its paths",
       })
     for (const { account } of matching) found.add(account)
   }

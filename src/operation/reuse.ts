@@ -1,5 +1,7 @@
 import { forgetAccounts, type KnownAccount, registeredAccounts } from "../catalog/accounts.ts"
 import type { Items, RecordedPack } from "../catalog/items.ts"
+import { forgetInventoriesBefore } from "../catalog/listings.ts"
+import { timestamp } from "../clock.ts"
 import type { Digest } from "../digest.ts"
 import { JobError } from "../errors.ts"
 import { packKey } from "../format/names.ts"
@@ -32,14 +34,15 @@ export async function forgetWhatIsGone(world: AgentWorld, settings: ReuseSetting
     forgetLostAccounts(world, settings)
   }
   forgetLostCommits(world, settings)
-  const { items, mode } = settings
-  const packs = items.packsInUse({ pendingOnly: mode === "archive" })
+  const { items, mode, classDays } = settings
+  forgetInventoriesBefore(world.catalog, items.dataset, timestamp(new Date(world.clock.now().getTime() - classDays * dayMs)))
+  const packs = [...items.packsInUse({ pendingOnly: mode === "archive" }), ...(mode === "state" ? items.manifestPacks() : [])]
   if (packs.length === 0) return
   const { held, old, answered } = await findPacks(world, packs)
   // Nobody says that anything is gone.
   if (!answered) return
   items.forgetPacks(packs.filter(({ sha256 }) => !held.has(sha256) || old.has(sha256)).map(({ sha256 }) => sha256))
-  const lost = packs.filter(({ sha256 }) => !held.has(sha256)).length
+  const lost = packs.filter(({ kind, sha256 }) => kind === "pack" && !held.has(sha256)).length
   if (lost > 0)
     world.tell({ type: "warning", message: `${count(lost, "pack")} at no site that answers: what was in them is captured again` })
 }

@@ -1,6 +1,7 @@
 import picomatch from "picomatch"
+import { type MemberPlace, rememberedInventory, rememberedMembers } from "../catalog/listings.ts"
 import type { Digest } from "../digest.ts"
-import { FormatError } from "../errors.ts"
+import { FormatError, KeyError } from "../errors.ts"
 import { packNameOf } from "../format/commit.ts"
 import { decodeInventory, type InventoryPartition } from "../format/inventory.ts"
 import { decodeManifest, type ManifestItem } from "../format/manifest.ts"
@@ -44,18 +45,54 @@ interface OpenPack {
   readonly members: readonly PackMember[]
 }
 
-/** Reads listings of snapshots, each from the best site that has good bytes of it; a meta pack read last is kept. */
+/**
+ * Reads listings of snapshots, each from the best site that has good bytes of it; a meta pack read last is kept. What the catalog
+ * remembers of an inventory is not read again, and where few members of a pack are wanted, only these are fetched.
+ */
 export class Listings {
   readonly #world: World
   readonly #keyring: Keyring
   readonly #cache = new Map<Digest, OpenPack>()
+  /** How many members of a pack are going to be asked for, as far as that was said. */
+  readonly #wanted = new Map<Digest, number>()
+  readonly #ahead = new Map<string, Promise<Uint8Array>>()
 
-  constructor(world: World, keyring: Keyring) {
+  readonly #remembered: boolean
+
+  /** `remembered`: what the catalog knows need not be read; not for who has to prove what the sites hold. */
+  constructor(world: World, keyring: Keyring, { remembered = false } = {}) {
     this.#world = world
     this.#keyring = keyring
+    this.#remembered = remembered
   }
 
   async partitions(snapshot: Snapshot): Promise<SnapshotPartition[]> {
+    const known = this.#remembered ? rememberedInventory(this.#world.catalog, snapshot.commit.sha256) : undefined
+    const lines = known ?? (await this.#inventory(snapshot))
+    return lines.map((line) => ({ snapshot, line }))
+  }
+
+  /** Says which partitions are going to be asked for, in this order. */
+  expect(partitions: readonly SnapshotPartition[]): void {
+    for (const { line } of partitions) for (const [pack] of line.manifests) this.#wanted.set(pack, (this.#wanted.get(pack) ?? 0) + 1)
+  }
+
+  /** Begins to fetch the lists of partitions that come soon, where each is fetched by itself. */
+  begin(partitions: readonly SnapshotPartition[]): void {
+    for (const { snapshot, line } of partitions) {
+      for (const [pack, member] of line.manifests) {
+        const key = memberKey(pack, member)
+        const place = this.#placeIn(pack, member)
+        if (place === undefined || this.#ahead.has(key)) continue
+        const fetched = this.#member(snapshot, pack, place)
+        // Whoever asks for it hears of the failure.
+        fetched.catch(() => undefined)
+        this.#ahead.set(key, fetched)
+      }
+    }
+  }
+
+  async #inventory(snapshot: Snapshot): Promise<InventoryPartition[]> {
     const { body } = snapshot.commit
     const lines: InventoryPartition[] = []
     for (const [part, [pack, member]] of body.inventory.entries()) {
@@ -70,7 +107,7 @@ export class Listings {
       const identity = this.#keyring.organisation()
       lines.push(...(await this.#listing(snapshot, pack, member, identity, (tar) => decodeInventory(tar, expected))).partitions)
     }
-    return lines.map((line) => ({ snapshot, line }))
+    return lines
   }
 
   /** The items of a partition, part by part. */
@@ -96,17 +133,44 @@ export class Listings {
     identity: PreparedIdentity,
     decode: (tar: Uint8Array) => T,
   ): Promise<T> {
+    const ahead = this.#ahead.get(memberKey(pack, member))
+    this.#ahead.delete(memberKey(pack, member))
+    const place = this.#placeIn(pack, member)
+    if (ahead !== undefined || place !== undefined) {
+      try {
+        return decode(extractListing(await (ahead ?? this.#member(snapshot, pack, place)), identity))
+      } catch (error) {
+        // Of a part nobody can say beforehand whether it is rotten: then the whole pack is read, from a site that has it whole.
+        if (!(error instanceof FormatError || error instanceof KeyError)) throw error
+      }
+    }
     const { bytes, members } = await this.#pack(snapshot, pack)
-    const place = members[member]
-    if (place === undefined) throw new FormatError("format/malformed", `meta pack ${pack}: has no member ${String(member)}`)
-    return decode(extractListing(bytes.subarray(place.offset, place.offset + place.length), identity))
+    const found = members[member]
+    if (found === undefined) throw new FormatError("format/malformed", `meta pack ${pack}: has no member ${String(member)}`)
+    return decode(extractListing(bytes.subarray(found.offset, found.offset + found.length), identity))
+  }
+
+  /** Where a member lies, if it is worth while to fetch it alone. */
+  #placeIn(pack: Digest, member: number): MemberPlace | undefined {
+    const wanted = this.#wanted.get(pack)
+    if (!this.#remembered || wanted === undefined || this.#cache.has(pack)) return undefined
+    const places = rememberedMembers(this.#world.catalog, pack)
+    return places === undefined || wanted * fewShare > places.length ? undefined : places[member]
+  }
+
+  async #member(snapshot: Snapshot, pack: Digest, place: MemberPlace | undefined): Promise<Uint8Array> {
+    const name = metaName(snapshot, pack)
+    if (place === undefined) throw new FormatError("format/malformed", `meta pack ${pack}: its members are not known`)
+    const [offset, length] = place
+    const { vault, signal } = this.#world
+    const range = { offset, length }
+    return (await fetch(vault, packKey(name), { range, signal, onFailover: failoverTeller(this.#world) })).bytes
   }
 
   async #pack(snapshot: Snapshot, sha256: Digest): Promise<OpenPack> {
     const known = this.#cache.get(sha256)
     if (known !== undefined) return known
-    const name = packNames(snapshot).get(sha256)
-    if (name?.kind !== "meta") throw new FormatError("format/malformed", `commit ${snapshot.commit.sha256}: does not list its meta pack`)
+    const name = metaName(snapshot, sha256)
     const { vault, signal } = this.#world
     const { bytes } = await fetch(vault, packKey(name), { sha256, signal, onFailover: failoverTeller(this.#world) })
     for (const oldest of this.#cache.keys()) if (this.#cache.size >= cachedPacksMax) this.#cache.delete(oldest)
@@ -114,6 +178,20 @@ export class Listings {
     this.#cache.set(sha256, opened)
     return opened
   }
+}
+
+/** A pack is read whole unless at most one in so many of its members is wanted. */
+const fewShare = 4
+
+function memberKey(pack: Digest, member: number): string {
+  return `${pack} ${String(member)}`
+}
+
+function metaName(snapshot: Snapshot, sha256: Digest): PackName {
+  const listed = snapshot.commit.body.packs.find(([pack]) => pack === sha256)
+  const name = listed === undefined ? undefined : packNameOf(snapshot.commit.body.agent, listed)
+  if (name?.kind !== "meta") throw new FormatError("format/malformed", `commit ${snapshot.commit.sha256}: does not list its meta pack`)
+  return name
 }
 
 /** A run's manifests lie together: two of its packs are enough. */

@@ -29,6 +29,9 @@ export interface Departure {
 /** A site that fails this often in a row is left out for the rest of the run; it is completed when commits are placed, or by the next run. */
 const failuresMax = 2
 
+/** One for each worker of a small machine; more would only wait, with their bytes. */
+const carryingMax = 2
+
 export interface Sending {
   readonly class: string
   readonly items: Items
@@ -47,6 +50,8 @@ export class Sender {
   readonly #sending: Sending
   readonly #departures = new Map<number, Departure>()
   readonly #underWay = new Set<Promise<void>>()
+  /** Those whose content is in memory already, beside the pack that is made of it. */
+  readonly #carrying = new Set<Promise<void>>()
   readonly #failures = new Map<string, number>()
   #failed: { readonly error: unknown } | null = null
   #bytes = 0
@@ -74,6 +79,8 @@ export class Sender {
   async send(plan: PackPlan): Promise<void> {
     this.#throwFailure()
     this.#world.signal.throwIfAborted()
+    const carries = plan.segments.some(({ parts }) => Array.isArray(parts) && parts.some(({ from }) => "bytes" in from))
+    while (carries && this.#carrying.size >= carryingMax) await Promise.race(this.#carrying)
     const buffer = await this.#world.buffers.take()
     if (this.#failed !== null || this.#world.signal.aborted) {
       this.#world.buffers.giveBack(buffer)
@@ -84,7 +91,11 @@ export class Sender {
       this.#failed ??= { error }
     })
     this.#underWay.add(work)
-    void work.finally(() => this.#underWay.delete(work))
+    if (carries) this.#carrying.add(work)
+    void work.finally(() => {
+      this.#underWay.delete(work)
+      this.#carrying.delete(work)
+    })
   }
 
   /** Resolves when everything sent has been placed and is remembered. */

@@ -1,8 +1,10 @@
 import type { Amount, MissedItems } from "../report/run.ts"
-import { type MissReason, partialReasons, type SourceMiss, type SourceNote } from "../source/source.ts"
+import { type MissReason, partialNotes, partialReasons, type SourceMiss, type SourceNote } from "../source/source.ts"
 import type { AgentWorld } from "./world.ts"
 
 const examplesMax = 5
+/** Notes that say more than that there was one. */
+const toldNotes: ReadonlySet<string> = new Set(["snapshot", "emptied", "unattributed", "large-objects"])
 /** Between two events of progress, so that a quick run is not slowed by its own display. */
 const progressEveryMs = 100
 
@@ -42,8 +44,10 @@ export class Tally {
     this.#world.tell({ type: "missed", path: path.toString(), reason, detail })
   }
 
-  note({ kind }: Pick<SourceNote, "kind">): void {
-    this.#notes.set(kind, (this.#notes.get(kind) ?? 0) + 1)
+  note({ kind, detail }: Pick<SourceNote, "kind" | "detail">): void {
+    const met = (this.#notes.get(kind) ?? 0) + 1
+    this.#notes.set(kind, met)
+    if (detail !== undefined && toldNotes.has(kind) && met <= examplesMax) this.#world.tell({ type: "warning", message: detail })
   }
 
   /** What was captured may not be all that should be there. */
@@ -67,7 +71,8 @@ export class Tally {
   /** Whether everything that was asked for was captured. What could not be attributed was, but someone must look at it. */
   get complete(): boolean {
     if (this.#doubted) return false
-    return ![...this.#missed.keys()].some((reason) => partialReasons.has(reason)) && !this.#notes.has("unmatched")
+    if ([...this.#missed.keys()].some((reason) => partialReasons.has(reason))) return false
+    return !partialNotes.some((kind) => this.#notes.has(kind))
   }
 
   get amounts(): { readonly captured: Amount; readonly unchanged: Amount } {

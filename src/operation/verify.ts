@@ -1,7 +1,7 @@
 import { rememberProof } from "../catalog/proofs.ts"
 import { rememberSiteProof } from "../catalog/site-memory.ts"
 import { timestamp } from "../clock.ts"
-import type { Rung, VerifyReport } from "../report/verify.ts"
+import { type Rung, rungs, type VerifyReport } from "../report/verify.ts"
 import { chooseSnapshots, readHistory } from "./history.ts"
 import { Ladder } from "./ladder.ts"
 import { Verification, type VerifyRequest } from "./verification.ts"
@@ -69,11 +69,11 @@ function tellAndKeep(event: Parameters<World["tell"]>[0], world: World, warnings
 
 function explainSkipped({ identities, upTo }: VerifyRequest, ladder: Ladder): void {
   ladder.skip("checksummed", "not-applicable", "these sites keep no checksum of their own; hashed reads every byte instead")
-  ladder.skip("loaded", "not-checked", "no database is started by this release")
-  ladder.skip("linked", "not-checked", "references between CDRs and recordings are not followed by this release")
-  for (const rung of ["decrypted", "decoded", "matched"] as const) {
-    const detail = identities.length === 0 ? "needs an identity of the organisation: --identity FILE" : `not asked for: only up to ${upTo}`
-    ladder.skip(rung, "not-checked", detail)
+  ladder.skip("loaded", "not-checked", "no database is loaded to verify; `holdline restore database` loads one, and compares it")
+  ladder.skip("linked", "not-checked", "runs of a job with `links` count which recordings of its call records are kept")
+  for (const rung of ["hashed", "decrypted", "decoded", "matched"] as const) {
+    if (rung !== "hashed" && identities.length === 0)
+      ladder.skip(rung, "not-checked", "needs an identity of the organisation: --identity FILE")
+    else if (rungs.indexOf(rung) > rungs.indexOf(upTo)) ladder.skip(rung, "not-checked", `not asked for: only up to ${upTo}`)
   }
-  ladder.skip("hashed", "not-checked", `not asked for: only up to ${upTo}`)
 }

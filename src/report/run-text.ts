@@ -1,4 +1,6 @@
 import { count, formatDuration, formatSize } from "../units.ts"
+import { anomalyText } from "./anomaly.ts"
+import { linksText } from "./links.ts"
 import type { Mark, Paint } from "./paint.ts"
 import type { Outcome, RunReport } from "./run.ts"
 import { visible } from "./visible.ts"
@@ -17,6 +19,9 @@ export function runText(report: RunReport, options: RunTextOptions): string[] {
   const rows = [
     ...missedRows(report, options),
     ...noteRows(report),
+    ...linkRows(report, options),
+    ...anomalyRows(report, paint),
+    ...uncoveredRows(report, paint),
     ...siteRows(report, paint),
     ...failureRows(report, paint),
     ...report.warnings.map((warning) => ["warning", visible(warning)] as const),
@@ -68,6 +73,11 @@ const noteTexts = new Map<string, (n: number) => string>([
   ["extended-attributes", (n) => `${count(n, "file")} with extended attributes or access lists, which are not kept`],
   ["attributes-not-examined", () => "extended attributes and access lists: not kept, and this host cannot say which files have them"],
   ["empty", () => "the source succeeded and holds nothing: see whether it should"],
+  ["unattributed", (n) => `${count(n, "part")} of tables with rows of no account: kept under the account mixed; see the tenancy map`],
+  ["not-covered", (n) => `${count(n, "table")} left out by the tenancy map`],
+  ["large-objects", () => "large objects are in no table: capture the whole, too"],
+  ["snapshot", (n) => `${count(n, "remark")} about the moment at which the database was read: see the warnings`],
+  ["emptied", (n) => `${count(n, "table")} that held rows ${n === 1 ? "holds" : "hold"} none: see whether that is meant`],
   ["foreign-keys", () => "the database is intact, but breaks its own references"],
 ])
 
@@ -75,6 +85,30 @@ function noteRows({ notes }: RunReport): (readonly [string, string])[] {
   return Object.entries(notes).map(([kind, n], index) => {
     return [index === 0 ? "noted" : "", noteTexts.get(kind)?.(n) ?? `${count(n, "item")} ${kind}`]
   })
+}
+
+function linkRows({ links, run }: RunReport, { paint, paths }: RunTextOptions): (readonly [string, string])[] {
+  if (links === undefined) return []
+  const rows = linksText(links).map((line, index) => [index === 0 ? "links" : "", line] as const)
+  if (links.examples.length === 0) return rows
+  if (!paths) return [...rows, ["", paint.next(`holdline runs show ${run.slice(0, 12)}   names some of the missing`)]]
+  return [...rows, ...links.examples.map((path) => ["", `  ${visible(path)}: missing`] as const)]
+}
+
+function anomalyRows({ anomalies = [] }: RunReport, paint: Paint): (readonly [string, string])[] {
+  return anomalies.flatMap((anomaly, index) => [
+    [
+      index === 0 ? "anomaly" : "",
+      `${visible(anomalyText(anomaly))}: nothing of ${anomaly.dataset} expires until a person lifts it`,
+    ] as const,
+    ["", paint.next(`holdline anomaly lift ${anomaly.id.slice(0, 12)} --reason "…"`)] as const,
+  ])
+}
+
+function uncoveredRows({ uncovered = [] }: RunReport, paint: Paint): (readonly [string, string])[] {
+  if (uncovered.length === 0) return []
+  const rows = uncovered.map((sentence, index) => [index === 0 ? "left out" : "", visible(sentence)] as const)
+  return [...rows, ["", paint.next("holdline doctor   says what to add for each")]]
 }
 
 function siteRows({ sites, commits }: RunReport, paint: Paint): (readonly [string, string])[] {
@@ -91,7 +125,12 @@ function siteRows({ sites, commits }: RunReport, paint: Paint): (readonly [strin
 function failureRows({ failure }: RunReport, paint: Paint): (readonly [string, string])[] {
   if (failure === undefined) return []
   const { message, hint } = failure
-  return [["why", visible(message)], ...(hint === undefined ? [] : [["", paint.next(hint)] as const])]
+  const [first, ...lines] = hint === undefined ? [] : hint.split("\n")
+  return [
+    ["why", visible(message)],
+    ...(first === undefined ? [] : [["", paint.next(first)] as const]),
+    ...lines.map((line) => ["", visible(line)] as const),
+  ]
 }
 
 function keptRow({ commits, run, stored }: RunReport): readonly [string, string] {

@@ -1,3 +1,6 @@
+import type { AnomalyReport } from "./anomaly.ts"
+import type { LinksReport } from "./links.ts"
+
 /** How a run ended. `partial` did not capture everything it was asked to; `failed` promises nothing beyond what it says is kept. */
 export type Outcome = "ok" | "partial" | "failed"
 
@@ -28,6 +31,12 @@ export interface RunReport {
   readonly born: number
   /** Sentences a person should read: a site that was left out, a log that was forked, a clock that differs. */
   readonly warnings: readonly string[]
+  /** What rows point at, held against the media that are kept; where the job says whose rows. */
+  readonly links?: LinksReport
+  /** Anomalies of the dataset that are open, found by this run or before: nothing of it expires. */
+  readonly anomalies?: readonly AnomalyReport[]
+  /** What is beside what the job reads and no job captures, a sentence each, the first few of them; absent: nothing, or nobody knows. */
+  readonly uncovered?: readonly string[]
   /** Why it failed. */
   readonly failure?: { readonly code: string; readonly message: string; readonly hint?: string }
 }

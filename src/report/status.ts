@@ -1,6 +1,8 @@
 import { count, formatDuration } from "../units.ts"
+import { type AnomalyReport, anomalyText } from "./anomaly.ts"
 import type { Mark, Paint } from "./paint.ts"
 import { table } from "./table.ts"
+import { visible } from "./visible.ts"
 
 /** How one job stands. `late` is older than its objective; `degraded` is within it, but something needs a look. */
 export interface StatusJob {
@@ -12,6 +14,8 @@ export interface StatusJob {
   readonly sites: readonly { readonly name: string; readonly held: boolean }[]
   /** How far up the ladder of proof it came, and how long ago. */
   readonly proven: { readonly rung: string; readonly ageSeconds: number } | null
+  /** What runs found and nobody has lifted: nothing of the dataset expires. */
+  readonly anomalies: readonly AnomalyReport[]
   readonly state: "ok" | "degraded" | "late" | "never"
   readonly why: string | null
   /** The command to go on with. */
@@ -37,7 +41,7 @@ const marks: Readonly<Record<StatusJob["state"], Mark>> = { ok: "good", degraded
 export function statusText(status: Status, options: StatusTextOptions): string[] {
   const { jobs, wrong } = status
   if (jobs.length + wrong.length === 0) return [`${options.paint.status("none", "NOTHING")}  no job is configured: nothing is backed up`]
-  return [headline(status, options), "", ...jobTable(status, options), ...advice(status, options)]
+  return [headline(status, options), "", ...jobTable(status, options), ...anomalyLines(status, options), ...advice(status, options)]
 }
 
 function headline({ jobs, wrong, next }: Status, { paint, now, moment }: StatusTextOptions): string {
@@ -63,6 +67,16 @@ function jobTable({ jobs, wrong }: Status, { paint, moment }: StatusTextOptions)
   ])
   const faulty = wrong.map((name) => [name, "", "", "", "", "", paint.status("bad", "wrong: its file cannot be followed")])
   return table(["JOB", "LAST GOOD", ">AGE", ">RPO", "SITES", "PROVEN", "STATE"], [...rows, ...faulty])
+}
+
+function anomalyLines({ jobs }: Status, { paint, moment }: StatusTextOptions): string[] {
+  const lines = jobs.flatMap(({ anomalies }) =>
+    anomalies.map((anomaly) => {
+      const found = `${moment(anomaly.time)}: ${visible(anomalyText(anomaly))}; nothing of it expires`
+      return `${paint.status("attention", "anomaly")}  ${anomaly.id.slice(0, 12)}  ${anomaly.dataset}, ${found}`
+    }),
+  )
+  return lines.length === 0 ? [] : ["", ...lines]
 }
 
 function advice({ jobs, wrong }: Status, { paint }: StatusTextOptions): string[] {

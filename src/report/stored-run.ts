@@ -34,6 +34,18 @@ const schema = z.object({
   ),
   born: z.number(),
   warnings: z.array(z.string()),
+  links: z
+    .object({
+      ...{ from: z.string(), rowsAt: z.string().nullable(), references: z.number(), resolved: z.number() },
+      missing: z.object({ purged: z.number(), moved: z.number(), notSettled: z.number(), unknown: z.number() }),
+      orphans: z.object({ noRow: z.number(), truncated: z.number() }),
+      examples: z.array(z.string()),
+    })
+    .exactOptional(),
+  anomalies: z
+    .array(z.object({ id: z.string(), dataset: z.string(), kind: z.string(), time: z.string(), numbers: z.record(z.string(), z.number()) }))
+    .exactOptional(),
+  uncovered: z.array(z.string()).exactOptional(),
   failure: z.object({ code: z.string(), message: z.string(), hint: z.string().exactOptional() }).exactOptional(),
 })
 

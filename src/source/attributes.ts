@@ -1,8 +1,8 @@
 import { createInterface } from "node:readline"
 import { errnoOf, reasonOf } from "../errors.ts"
 import { attributesTimeoutMs } from "../limits.ts"
-import { type Program, startProgram } from "./program.ts"
-import type { Environment, SourceNote } from "./source.ts"
+import { type Environment, type Program, startProgram } from "../program.ts"
+import type { SourceNote } from "./source.ts"
 
 /**
  * A note for each file below `root` with attributes or access lists that a snapshot does not keep. Node cannot read them, so getfattr

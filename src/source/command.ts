@@ -1,7 +1,7 @@
+import { type Environment, startProgram } from "../program.ts"
 import { isCompressible } from "./audio.ts"
-import { startProgram } from "./program.ts"
 import type { CommandSettings } from "./settings.ts"
-import type { CaptureOptions, Environment, Found, Source } from "./source.ts"
+import type { CaptureOptions, Found, Source } from "./source.ts"
 
 const timeoutMsDefault = 6 * 3_600_000
 

@@ -1,15 +1,17 @@
 import { lstatSync, realpathSync, statSync } from "node:fs"
 import picomatch from "picomatch"
 import { ConfigError, errnoOf, JobError, reasonOf } from "../errors.ts"
+import type { Environment } from "../program.ts"
 import { extendedAttributes } from "./attributes.ts"
 import { isCompressible } from "./audio.ts"
 import { type Calendar, calendar } from "./calendar.ts"
 import type { DirectorySettings } from "./settings.ts"
-import type { CaptureOptions, Environment, Found, ItemFlag, Source, SourceItem, SourceMode } from "./source.ts"
+import type { CaptureOptions, Found, ItemFlag, Source, SourceItem, SourceMemory, SourceMode } from "./source.ts"
 import { parseTemplate, type Template } from "./template.ts"
 import { type Entry, type Hindrance, walk } from "./walk.ts"
 
-const settleMsDefault = 5 * 60_000
+/** How long a file must be unchanged where the job does not say. */
+export const settleMsDefault = 5 * 60_000
 
 /**
  * The tree below one directory. In archive mode: finished files (and links), each filed under the account and day of its path;
@@ -35,33 +37,52 @@ type Excluded = (path: Buffer) => boolean
 
 interface ArchiveRules {
   readonly template: Template
+  /** Whose everything is, where no path says it. */
+  readonly owner: string | undefined
   readonly calendar: Calendar
   readonly settleNs: bigint
 }
 
 async function* captureArchive(path: string, rules: ArchiveRules, left: Excluded, options: CaptureOptions): AsyncGenerator<Found> {
   const nowNs = BigInt(options.now.getTime()) * 1_000_000n
+  const placeOf = places(rules, options.memory)
   for await (const walked of walk(rootOf(path), { signal: options.signal, skip: left })) {
     if ("skipped" in walked) {
       yield { note: { kind: "excluded", path: walked.skipped } }
     } else if ("hindrance" in walked) {
-      const { stableId, day } = rules.template.match(walked.hindrance.path) ?? { stableId: "mixed", day: "" }
-      yield missed(walked.hindrance, stableId, day)
+      const { stableId, day } = placeOf(walked.hindrance.path)
+      yield missed(walked.hindrance, stableId, day ?? "")
     } else if (!walked.entry.stats.isDirectory()) {
-      yield* archived(walked.entry, rules, nowNs)
+      if (settled(walked.entry, rules.settleNs, nowNs)) yield* archived(walked.entry, placeOf(walked.entry.path), rules.calendar)
+      else yield { note: { kind: "settling", path: walked.entry.path } }
     }
   }
 }
 
-function* archived(entry: Entry, rules: ArchiveRules, nowNs: bigint): Generator<Found> {
-  if (!settled(entry, rules.settleNs, nowNs)) {
-    yield { note: { kind: "settling", path: entry.path } }
-    return
+function* archived(entry: Entry, { stableId, day }: Place, days: Calendar): Generator<Found> {
+  yield* found(entry, stableId, day ?? days.dayOf(entry.stats.mtimeNs), day === null ? ["unmatched"] : [])
+  if (day === null) yield { note: { kind: "unmatched", path: entry.path } }
+}
+
+/** Whose a path is and of which day; null where it does not fit the template. */
+interface Place {
+  readonly stableId: string
+  readonly day: string | null
+}
+
+function places({ template, owner }: ArchiveRules, memory: SourceMemory): (path: Buffer) => Place {
+  // A tree has few accounts and many files: each name is looked up once a run, so that one run files all of a name alike.
+  const known = new Map<string, string>()
+  const stableIdOf = (name: string): string => {
+    const stableId = known.get(name) ?? memory.accountNamed(name) ?? name
+    known.set(name, stableId)
+    return stableId
   }
-  const match = rules.template.match(entry.path)
-  const place = match ?? { stableId: "mixed", day: rules.calendar.dayOf(entry.stats.mtimeNs) }
-  yield* found(entry, place.stableId, place.day, match === null ? ["unmatched"] : [])
-  if (match === null) yield { note: { kind: "unmatched", path: entry.path } }
+  return (path) => {
+    const match = template.match(path)
+    if (match === null) return { stableId: owner ?? "mixed", day: null }
+    return { stableId: owner ?? stableIdOf(match.stableId), day: match.day }
+  }
 }
 
 /**
@@ -188,13 +209,9 @@ function archiveRules(settings: DirectorySettings): ArchiveRules {
       hint: 'add a template such as "{account}/archive/{yyyy}/{Mon}/{dd}/{name}"',
     })
   }
-  if (settings.account !== undefined) {
-    throw new ConfigError("config/invalid", `source ${settings.path}: in archive mode the template names the account`, {
-      hint: 'remove "account"',
-    })
-  }
   return {
-    template: parseTemplate(settings.template),
+    template: parseTemplate(settings.template, settings.account),
+    owner: settings.account,
     calendar: calendar(settings.timezone ?? "UTC"),
     settleNs: BigInt(settings.settle ?? settleMsDefault) * 1_000_000n,
   }

@@ -1,12 +1,13 @@
 import { ConfigError } from "../errors.ts"
 import { sqliteBusyMs } from "../limits.ts"
+import type { Environment } from "../program.ts"
 import { commandSource } from "./command.ts"
 import { directorySource } from "./directory.ts"
 import type { SourceSettings } from "./settings.ts"
-import type { Environment, Source, SourceMode } from "./source.ts"
+import type { Source, SourceMode } from "./source.ts"
 import { sqliteSource } from "./sqlite.ts"
 
-/** The source a job names. Throws a ConfigError where the settings do not fit the job's mode; touches nothing on disk yet. */
+/** A source that needs nothing but this host. Throws a ConfigError where the settings do not fit the job's mode; touches nothing on disk yet. */
 export function openSource(settings: SourceSettings, mode: SourceMode, environment: Environment): Source {
   switch (settings.kind) {
     case "directory":

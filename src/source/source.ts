@@ -1,3 +1,5 @@
+import type { Digest } from "../digest.ts"
+
 /**
  * A Source is where data is read. It says what is there and how to read it; it reads no content itself: workers do, or, for
  * streams, the stage that cuts them into pieces. It knows nothing of packs, keys or sites.
@@ -17,17 +19,58 @@ export interface Source {
 /** archive: the source only gains things, each run takes what is new. state: the source is a whole, each run takes all of it. */
 export type SourceMode = "archive" | "state"
 
-/** What a program started by a source sees as its environment: PATH, HOME, LANG and what the operator gave it, nothing inherited. */
-export type Environment = Readonly<Record<string, string>>
-
 export interface CaptureOptions {
   readonly now: Date
   /** An empty private directory for copies the source must make; the run removes it at its end. */
   readonly scratch: string
   readonly signal: AbortSignal
+  readonly memory: SourceMemory
 }
 
-export type Found = { readonly item: SourceItem } | { readonly miss: SourceMiss } | { readonly note: SourceNote }
+export type Found =
+  | { readonly item: SourceItem }
+  | { readonly miss: SourceMiss }
+  | { readonly note: SourceNote }
+  | { readonly account: AccountNames }
+  | { readonly reference: MediaReference }
+
+/** What a platform calls an account: the id that never changes, and the names that paths and people use today. */
+export interface AccountNames {
+  readonly stableId: string
+  readonly names: readonly string[]
+}
+
+/** A row that points at a recording, voicemail or fax. */
+export interface MediaReference {
+  readonly stableId: string
+  /** Event day of the row, yyyy-mm-dd. */
+  readonly day: string
+  /** Path of the medium below the root of the job that captures media, as the row has it. */
+  readonly path: Buffer
+  /** When the call ended, as far as the row says. */
+  readonly ended: Date
+}
+
+/**
+ * What an archive source remembers between runs: which rows, and which ranges of files, the pieces captured so far hold. A cache: an entry
+ * counts only while its piece is captured or kept, and where all is lost more is captured again, and nothing is missed.
+ */
+export interface SourceMemory {
+  /** The remembered values of these keys of a collection, in the same order; null where there is none. */
+  recall(collection: string, keys: readonly Uint8Array[]): (Uint8Array | null)[]
+  /** Every entry of a collection whose key begins so, by key. */
+  entries(collection: string, prefix: Uint8Array): Iterable<readonly [key: Uint8Array, value: Uint8Array]>
+  /** Remembers entries as held by the piece with this path; the item of that path must be yielded after this call. */
+  remember(
+    collection: string,
+    entries: Iterable<readonly [key: Uint8Array, value: Uint8Array]>,
+    held: { readonly path: Buffer; readonly day: string },
+  ): void
+  /** Forgets the entries of a collection whose day is before this one. */
+  forgetBefore(collection: string, day: string): void
+  /** The stable id of the account that a name stands for, as the last capture of the platform's accounts said. */
+  accountNamed(name: string): string | undefined
+}
 
 /** One thing to keep. */
 export interface SourceItem {
@@ -77,8 +120,10 @@ export type Content =
    * it was listed, so the worker must compare the opened file's device and inode with `identity` and refuse another file.
    */
   | { readonly kind: "file"; readonly path: Buffer }
-  /** Rejects where its producer failed: the item is then missing, not short. */
+  /** Rejects where its producer failed: the item is then missing, not short. Read before the source is asked for what comes next. */
   | { readonly kind: "stream"; open(signal: AbortSignal): AsyncIterable<Uint8Array> }
+  /** At most `packBytesTarget`. Unchanged where an item of the same path was kept with this SHA-256. */
+  | { readonly kind: "bytes"; readonly bytes: Uint8Array; readonly sha256: Digest }
   | { readonly kind: "none" }
 
 /** Something asked for that this run does not capture. */
@@ -116,4 +161,12 @@ export type NoteKind =
   | "extended-attributes" // has attributes or access lists, which are not kept; the detail names them
   | "attributes-not-examined" // nothing on this host could say which files have them; the detail says why
   | "empty" // the command or the database succeeded and holds nothing
+  | "unattributed" // rows of no known account; kept under `mixed`, and the run is partial for it
+  | "large-objects" // objects outside all tables, which only a whole holds; the run is partial where none is captured
+  | "snapshot" // something about the moment a database was read at; the detail says what
+  | "emptied" // a table that held rows holds none; the run is partial for it
+  | "not-covered" // rows or tables that the profile leaves out, with its reason
   | "foreign-keys" // the database is intact but breaks its own references; the detail counts them
+
+/** A run that met one of these captured all there was, and someone must look at it. */
+export const partialNotes: readonly NoteKind[] = ["unmatched", "unattributed", "emptied", "large-objects"]

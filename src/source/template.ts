@@ -17,14 +17,14 @@ export interface Match {
 
 /**
  * Reads a template such as "{account}/archive/{yyyy}/{Mon}/{dd}/{name}". Its components stand for a path's components, and what is
- * not a placeholder stands for itself.
+ * not a placeholder stands for itself. Where everything below the root is the `owner`'s, {account} must not stand in it.
  *
  *  {account}  the customer's stable id          {yyyy} {MM} {dd} {HH}  digits of the local date and hour
  *  {name}     any text within one component     {Mon}                  an English month, "Nov" or "November", in any case
  *  *          any one component                 {rest}                 one or more last components
  */
-export function parseTemplate(text: string): Template {
-  const patterns = compile(text)
+export function parseTemplate(text: string, owner?: string): Template {
+  const patterns = compile(text, owner !== undefined)
   return {
     text,
     match(path) {
@@ -37,7 +37,7 @@ export function parseTemplate(text: string): Template {
       // A path that can be cut in two ways belongs to two accounts; a guess would file one customer's call under another's key.
       if (longest.account !== shortest.account) return null
 
-      const stableId = accountOf(longest.account)
+      const stableId = owner ?? accountOf(longest.account)
       const day = dayOf(longest)
       return stableId === null || day === null ? null : { stableId, day }
     },
@@ -72,13 +72,13 @@ const placeholders: ReadonlyMap<string, string> = new Map([
   ["rest", "[^]+"],
 ])
 
-function compile(text: string): { readonly longest: RegExp; readonly shortest: RegExp } {
+function compile(text: string, isOwned: boolean): { readonly longest: RegExp; readonly shortest: RegExp } {
   const used: string[] = []
   const components = text.split("/")
   const pattern = components
     .map((component, index) => compileComponent(text, component, { last: index === components.length - 1, used }))
     .join("/")
-  checkComplete(text, used)
+  checkComplete(text, used, isOwned)
   return { longest: new RegExp(`^${pattern}$`), shortest: new RegExp(`^${pattern.replaceAll("[^/]+", "[^/]+?")}$`) }
 }
 
@@ -109,8 +109,9 @@ function compileComponent(text: string, component: string, place: { readonly las
   return pattern
 }
 
-function checkComplete(text: string, used: readonly string[]): void {
-  if (!used.includes("account")) throw invalid(text, "{account} is missing")
+function checkComplete(text: string, used: readonly string[], isOwned: boolean): void {
+  if (isOwned && used.includes("account")) throw invalid(text, "{account} stands there, and the account is given beside it")
+  if (!isOwned && !used.includes("account")) throw invalid(text, "{account} is missing")
   if (!used.includes("yyyy")) throw invalid(text, "{yyyy} is missing")
   if (!used.includes("dd")) throw invalid(text, "{dd} is missing")
   if (used.includes("MM") === used.includes("Mon")) throw invalid(text, "the month must stand there once, as {MM} or as {Mon}")

@@ -111,7 +111,11 @@ function override(tree: Tree, key: "state" | "agent", { env, flags, cwd }: LoadO
 const relativePaths = [["state"], ["trust", "file"], ["signingKey", "file"]] as const
 
 function absolute(effective: unknown, project: string): unknown {
-  return relativePaths.reduce<unknown>((value, path) => {
+  const ofDatabases = entries(at(effective, "databases")).flatMap(([name]) => [
+    ["databases", name, "password", "file"],
+    ["databases", name, "tls", "ca"],
+  ])
+  return [...relativePaths, ...ofDatabases].reduce<unknown>((value, path) => {
     const text = at(value, ...path)
     return typeof text === "string" ? withValue(value, path, resolve(project, text)) : value
   }, effective)

@@ -24,10 +24,12 @@ import type { Random } from "../random.ts"
 import { openSite } from "../site/open.ts"
 import { count } from "../units.ts"
 import type { Loaded } from "./config.ts"
+import { coverageOf } from "./coverage.ts"
 import type { Job } from "./jobs.ts"
 import { type Environment, nonEmpty } from "./locate.ts"
 import { knownRetired } from "./retired.ts"
 import type { Config } from "./schema.ts"
+import { openScratch } from "./scratch.ts"
 import { openSecret } from "./secret.ts"
 import { differencesFromTrust, type LoadedTrust, loadTrust, requireTrustedAgent } from "./trust.ts"
 
@@ -76,7 +78,25 @@ export async function* examineHost(examination: Examination): AsyncGenerator<Fin
     const sites = job.sites.filter((name) => !retired.sites.has(name))
     yield* await examineConfiguredJob({ ...job, sites }, config, searchPath)
   }
+  yield* await examineCoverage(loaded, examination)
   yield await examineTools(searchPath)
+}
+
+// A table that stops a run, and calls that nobody captures, must be acted on; whether the rest matters a person knows.
+async function examineCoverage(loaded: Loaded, examination: Examination): Promise<readonly Finding[]> {
+  if (loaded.config.signingKey === undefined || loaded.jobs.size === 0) return []
+  return await examined("coverage", async () => {
+    await using scratch = await openScratch(loaded.config.state)
+    const io = { ...examination, tell: () => undefined }
+    const { uncovered, unknown } = await coverageOf(loaded, io, { scratch: scratch.path })
+    const findings = uncovered.map(({ kind, what, why, add }) => {
+      const weighs = kind === "table" || kind === "call-records"
+      return (weighs ? wrong : note)("coverage", `${what} ${why}`, add)
+    })
+    const unasked = unknown.map((why) => wrong("coverage", `not all could be looked at: ${why}`, "holdline source check"))
+    if (findings.length + unasked.length > 0) return [...unasked, ...findings]
+    return [right("coverage", "nothing is known to be left out")]
+  })
 }
 
 async function loadOrExplain({ load }: Examination): Promise<Loaded | { readonly findings: readonly Finding[] }> {

@@ -1,5 +1,5 @@
 import { z } from "zod"
-import { durationSchema } from "../source/settings.ts"
+import { durationSchema } from "../source/duration.ts"
 import { at, entries } from "./plain.ts"
 import { configSchema, jobSchema } from "./schema.ts"
 
@@ -7,7 +7,7 @@ export type Schema = z.core.JSONSchema.JSONSchema
 
 /** JSON Schemas of the configuration and of a job, for editors; draft 7, which all of them know. */
 export function jsonSchemas(): JsonSchemas {
-  built ??= { config: toJson(configSchema), job: toJson(jobSchema) }
+  built ??= { config: jsonSchemaOf(configSchema), job: jsonSchemaOf(jobSchema) }
   return built
 }
 
@@ -19,7 +19,8 @@ export interface JsonSchemas {
 // The same for the whole life of the process, and needed for each file that is read.
 let built: JsonSchemas | undefined
 
-function toJson(schema: z.ZodType): Schema {
+/** The JSON Schema of what a file says, with examples, patterns and a description of every key; draft 7. */
+export function jsonSchemaOf(schema: z.ZodType): Schema {
   const json = z.toJSONSchema(schema, {
     io: "input",
     target: "draft-7",
@@ -37,12 +38,16 @@ function toJson(schema: z.ZodType): Schema {
   return json
 }
 
-// Keys of sources and sites that say nothing of themselves.
+// Keys that say nothing of themselves.
 const descriptions: ReadonlyMap<string, string> = new Map([
   ["kind", "what kind it is; the other keys depend on it"],
   ["region", "where it is: the provider's name of a region, or a town"],
   ["credentials", "how to sign in; without it the cloud's usual chain of environment, profile and role"],
   ["profile", "a profile of the cloud's own configuration file"],
+  ["databases", "the platform's databases, by their names in the profile"],
+  ["cdrs", "tables of call detail records"],
+  ["csv", "the platform's files of call detail records, by their names in the profile"],
+  ["files", "the platform's directories, by their names in the profile"],
 ])
 
 function describeAll(schema: Schema): void {

@@ -1,20 +1,24 @@
 import { basename, join } from "node:path"
 import { ConfigError } from "../errors.ts"
+import type { JobSourceSettings } from "../source/settings.ts"
 import { jsonSchemas } from "./fields.ts"
+import { completeSource, profileReader, type ReadProfile } from "./job-profile.ts"
 import { readConfigFile, shown, yamlFiles } from "./locate.ts"
 import { type Problem, problemsError } from "./origin.ts"
-import { rulesBetween } from "./rules.ts"
+import { type Broken, rulesBetween } from "./rules.ts"
 import { type Config, type JobFile, jobSchema, nameSchema } from "./schema.ts"
-import { nearest } from "./suggest.ts"
+import { nearest, oneOf } from "./suggest.ts"
 import { originAt, validate } from "./validate.ts"
 import { readYaml } from "./yaml.ts"
 
-/** One job as it will run: what its file says, completed by its name and the configuration. */
-export interface Job extends Omit<JobFile, "durable" | "dataset" | "afterExpiry"> {
+/** One job as it will run: what its file says, completed by its name, its profile and the configuration. */
+export interface Job extends Omit<JobFile, "source" | "durable" | "dataset" | "afterExpiry"> {
   /** The file's name without ".yaml". */
   readonly name: string
   /** Absolute path of the file. */
   readonly file: string
+  /** With what its profile says of a directory. */
+  readonly source: JobSourceSettings
   readonly dataset: string
   readonly durable: { readonly copies: number; readonly providers: number }
   /** In archive mode always there, in state mode never. */
@@ -30,16 +34,18 @@ export interface Jobs {
 export async function loadJobs(directory: string, config: Config, cwd: string): Promise<Jobs> {
   const jobs = new Map<string, Job>()
   const invalidJobs = new Map<string, ConfigError>()
+  const profiles = profileReader(cwd)
   for (const file of await yamlFiles(directory)) {
     const name = basename(file).replace(/\.ya?ml$/i, "")
     try {
-      jobs.set(name, await readJob(file, config, cwd))
+      jobs.set(name, await parseJob(await readConfigFile(file), file, { config, cwd, profiles }))
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
       invalidJobs.set(name, error)
     }
   }
   for (const [name, error] of await sharedDatasets(jobs, cwd)) invalidJobs.set(name, error)
+  for (const [name, error] of invalidJobs.size > 0 ? [] : await brokenLinks(jobs, cwd)) invalidJobs.set(name, error)
   // Two files of one name, a.yaml and a.yml: which was meant cannot be known.
   for (const name of invalidJobs.keys()) jobs.delete(name)
   return { jobs, invalidJobs }
@@ -58,36 +64,53 @@ async function sharedDatasets(jobs: ReadonlyMap<string, Job>, cwd: string): Prom
   return refused
 }
 
-async function readJob(file: string, config: Config, cwd: string): Promise<Job> {
-  return parseJob(await readConfigFile(file), file, config, cwd)
+// Only where every job can be read: one that is wrong must not take another with it.
+async function brokenLinks(jobs: ReadonlyMap<string, Job>, cwd: string): Promise<Map<string, ConfigError>> {
+  const refused = new Map<string, ConfigError>()
+  const rows = [...jobs.values()].flatMap(({ source, dataset }) => (source.kind === "cdrs" || source.kind === "csv" ? [dataset] : []))
+  for (const { name, links, file } of jobs.values()) {
+    if (links === undefined || rows.includes(links.from)) continue
+    const tree = readYaml(await readConfigFile(file), shown(file, cwd))
+    const known = rows.length === 0 ? "no job here captures any" : `expected ${oneOf(rows)}`
+    const sentence = `no job captures rows as the dataset ${links.from}: ${known}`
+    refused.set(name, problemsError([{ origin: originAt(tree, ["links", "from"], "value"), sentence }]))
+  }
+  return refused
 }
 
-/** Checks what a job file has, or will have, against the configuration; throws one ConfigError that lists every problem. */
-export function parseJob(bytes: Uint8Array, file: string, config: Config, cwd: string): Job {
+export interface JobContext {
+  readonly config: Config
+  /** Messages name files relative to it. */
+  readonly cwd: string
+  readonly profiles?: ReadProfile
+}
+
+/** Checks what a job file has, or will have, against the configuration and its profile; rejects with one ConfigError that lists every problem. */
+export async function parseJob(bytes: Uint8Array, file: string, { config, cwd, profiles = profileReader(cwd) }: JobContext): Promise<Job> {
   const name = basename(file, ".yaml")
   const tree = readYaml(bytes, shown(file, cwd))
-  const validated = validate(tree, jobSchema, jsonSchemas().job)
-  const problems: Problem[] = [...validated.problems]
-  if (validated.value !== undefined) {
-    problems.push(
-      ...rulesBetween(validated.value, config).map(({ path, sentence }) => ({ origin: originAt(tree, path, "value"), sentence })),
-    )
+  const { value: job, problems: found } = validate(tree, jobSchema, jsonSchemas().job)
+  const problems: Problem[] = [...found]
+  const add = (broken: readonly Broken[]) => {
+    problems.push(...broken.map(({ path, sentence }) => ({ origin: originAt(tree, path, "value"), sentence })))
   }
+  if (job !== undefined) add(rulesBetween(job, config))
+  const completed = job === undefined ? { broken: [] } : await completeSource(job, file, profiles)
+  if ("broken" in completed) add(completed.broken)
   if (!nameSchema.safeParse(name).success || !file.endsWith(".yaml")) {
     const start = { file: shown(file, cwd), line: 1, col: 1 }
     problems.push({ origin: start, sentence: "a job's file is its name and .yaml: expected 1 to 63 lower-case letters, digits and dashes" })
   }
-  if (validated.value === undefined || problems.length > 0) throw problemsError(problems)
-  return complete(validated.value, { name, file, config })
+  if (job === undefined || "broken" in completed || problems.length > 0) throw problemsError(problems)
+  return complete(job, { name, file, source: completed.source, config })
 }
 
-function complete(job: JobFile, { name, file, config }: { name: string; file: string; config: Config }): Job {
+function complete(job: JobFile, { config, ...known }: Pick<Job, "name" | "file" | "source"> & { readonly config: Config }): Job {
   const { afterExpiry = "recapture", ...rest } = job
   return {
     ...rest,
-    name,
-    file,
-    dataset: job.dataset ?? name,
+    ...known,
+    dataset: job.dataset ?? known.name,
     durable: { copies: job.durable?.copies ?? config.durable.copies, providers: job.durable?.providers ?? config.durable.providers },
     ...(job.mode === "archive" && { afterExpiry }),
   }

@@ -1,5 +1,6 @@
 import { descriptions } from "./explain.ts"
 import { childrenOf, type Field, fieldsAt, jsonSchemas, kindOf, type Schema, typeText } from "./fields.ts"
+import { entries } from "./plain.ts"
 
 /** docs/configuration.md, made from the schemas, so that it cannot say anything else than they do. */
 export function configurationReference(): string {
@@ -7,12 +8,12 @@ export function configurationReference(): string {
   return `${[
     introduction,
     "## The configuration: `holdline.yaml`",
-    ...tables(config, []),
+    ...keyTables(config, []),
     "### Between keys",
     configRules,
     "## A job: `jobs/NAME.yaml`",
     jobIntroduction,
-    ...tables(job, []),
+    ...keyTables(job, []),
     "### Between keys",
     jobRules,
   ].join("\n\n")}\n`
@@ -20,7 +21,20 @@ export function configurationReference(): string {
 
 /** A JSON Schema as the file that editors read, formatted as the repository's other files. */
 export function schemaText(schema: Schema): string {
-  return `${json(schema, "")}\n`
+  return `${json(withDefinitions(schema), "")}\n`
+}
+
+// What several kinds of sources take, and is long: written once.
+function withDefinitions(schema: Schema): unknown {
+  const definitions = new Map<string, unknown>()
+  const shared: unknown = JSON.parse(
+    JSON.stringify(schema, (key, value: unknown) => {
+      if (key !== "overrides") return value
+      definitions.set(key, value)
+      return { $ref: `#/definitions/${key}` }
+    }),
+  )
+  return definitions.size === 0 ? schema : Object.fromEntries([...entries(shared), ["definitions", Object.fromEntries(definitions)]])
 }
 
 const introduction = `# Configuration
@@ -73,24 +87,31 @@ Relative paths in flags and variables start in the working directory. A variable
 const configRules = `- \`durable.providers\` is at most \`durable.copies\`.
 - \`reuseDays\` of a class is at most its \`days\`.
 - Tiers whose objects must be thawed before they can be read (\`GLACIER\`, \`DEEP_ARCHIVE\`) or that are kept in one zone (\`ONEZONE_IA\`, \`EXPRESS_ONEZONE\`) are refused. All tiers of GCS can be read at once.
-- No two sites keep their packs in the same directory or bucket, and \`keys\` is another bucket than \`bucket\`.`
+- No two sites keep their packs in the same directory or bucket, and \`keys\` is another bucket than \`bucket\`.
+- A database's password is a secret reference as any other.`
 
 const jobIntroduction = `The name of a job is its file's name without \`.yaml\`. A job that is wrong fails alone: other jobs run, and \`holdline config validate\`
 reports it.`
 
-const jobRules = `- \`class\` and every one of \`sites\` exist in the configuration.
+const jobRules = `- \`class\`, every one of \`sites\` and the \`database\` exist in the configuration.
 - The job can be durable: it has as many sites as copies are asked for, at as many providers. Its \`durable\` is nowhere below the configuration's.
-- \`mode: archive\` takes a directory source with a \`template\` that holds \`{account}\`, \`{yyyy}\`, \`{MM}\` or \`{Mon}\`, and \`{dd}\`; it takes no \`account\`.
-- \`mode: state\` takes any source. A directory source then needs an \`account\`, and takes no \`template\`, \`timezone\` or \`settle\`; there is no \`afterExpiry\`.
+- \`mode: archive\` takes a directory, \`cdrs\` or \`csv\`. A directory then needs a \`template\` that holds \`{yyyy}\`, \`{MM}\` or \`{Mon}\`, and \`{dd}\`, and either \`{account}\` in it or an \`account\` beside it.
+- \`mode: state\` takes a directory, \`sqlite\`, \`command\` or \`database\`. A directory then needs an \`account\`, and takes no \`template\`, \`timezone\` or \`settle\`; there is no \`afterExpiry\`.
+- A directory has a \`path\`, or a \`profile\` and the name of one of its directories in \`files\`: then \`path\`, \`template\`, \`settle\`, \`exclude\` and \`account\` are the profile's where the job does not say them. See [profiles.md](profiles.md).
 - The account \`catalog\` is reserved.`
 
-// One table for the keys of a map, then one for each map below it.
-function tables(schema: Schema, path: readonly string[]): string[] {
+// Keys whose own keys stand on another page.
+const elsewhere: ReadonlyMap<string, string> = new Map([["overrides", "see [profiles.md](profiles.md#overrides)"]])
+
+/** One table for the keys of a map, then one for each map below it. */
+export function keyTables(schema: Schema, path: readonly string[]): string[] {
   const fields = fieldsAt(schema, path)
   const rows = rowsOf(fields)
   const heading = path.length === 0 ? [] : [`### \`${path.join(".")}\``]
   const inner = [...new Set(fields.flatMap((field) => childrenOf(field).map(([name]) => name)))]
-  const below = inner.flatMap((name) => (isMap(fieldsAt(schema, [...path, name])) ? tables(schema, [...path, name]) : []))
+  const below = inner
+    .filter((name) => !elsewhere.has(name) && isMap(fieldsAt(schema, [...path, name])))
+    .flatMap((name) => keyTables(schema, [...path, name]))
   const isRecord = inner.length === 1 && inner[0] === "*"
   return isRecord ? below : [...heading, ["| key | type | | meaning |", "| --- | --- | --- | --- |", ...rows].join("\n"), ...below]
 }
@@ -101,8 +122,9 @@ function rowsOf(parents: readonly Field[]): string[] {
   return [...byName].map(([name, same]) => {
     const types = [...new Set(same.map((field) => typeText(field.schema)))].join(" or ")
     const examples = same.find((field) => field.schema.examples !== undefined)?.schema.examples ?? []
-    const example = examples.length === 0 ? "" : `; such as ${examples.map((each) => `\`${inline(each)}\``).join(", ")}`
-    return `| \`${name}\` | ${cell(types)} | ${need(same, parents)} | ${cell(descriptions(same, parents).join("; ") + example)} |`
+    const example = examples.length === 0 ? [] : [`such as ${examples.map((each) => `\`${inline(each)}\``).join(", ")}`]
+    const meaning = [...descriptions(same, parents), ...example, ...[elsewhere.get(name) ?? []].flat()].join("; ")
+    return `| \`${name}\` | ${cell(types)} | ${need(same, parents)} | ${cell(meaning)} |`
   })
 }
 
@@ -120,7 +142,10 @@ function need(same: readonly Field[], parents: readonly Field[]): string {
 }
 
 function isMap(fields: readonly Field[]): boolean {
-  return fields.some((field) => childrenOf(field).length > 0 && field.schema.type !== "array")
+  return fields.some((field) => {
+    const below = childrenOf(field).map(([, child]) => child)
+    return field.schema.type === "array" ? isMap(below) : below.length > 0
+  })
 }
 
 /** A value as YAML's flow style writes it. */

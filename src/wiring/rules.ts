@@ -60,7 +60,7 @@ function sharedPlaces(config: unknown): Broken[] {
 /** Rules between the keys of one job. The value need not fit the schema. */
 export function jobRules(job: unknown): Broken[] {
   const mode = at(job, "mode")
-  const broken = mode === "archive" ? archiveRules(job) : mode === "state" ? stateRules(job) : []
+  const broken = [...(mode === "archive" ? archiveRules(job) : mode === "state" ? stateRules(job) : []), ...profileRules(job)]
   const timezone = at(job, "source", "timezone")
   if (typeof timezone === "string" && !isTimeZone(timezone)) {
     broken.push({ path: ["source", "timezone"], sentence: "expected a time zone such as Europe/Berlin or UTC" })
@@ -71,39 +71,78 @@ export function jobRules(job: unknown): Broken[] {
       sentence: 'the account "catalog" is reserved: expected the customer\'s id, "platform" or "mixed"',
     })
   }
+  return [...broken, ...guardRules(job)]
+}
+
+// Only an archive of files meets again what it met before, and only a whole can shrink.
+function guardRules(job: unknown): Broken[] {
+  const broken: Broken[] = []
+  const isMedia = at(job, "mode") === "archive" && at(job, "source", "kind") === "directory"
+  if (at(job, "links") !== undefined && !isMedia)
+    broken.push({ path: ["links"], sentence: "rows point at files: expected an archive of a directory" })
+  if (at(job, "guard", "change") !== undefined && !isMedia)
+    broken.push({ path: ["guard", "change"], sentence: "expected an archive of a directory: remove `change`" })
+  if (at(job, "guard", "shrink") !== undefined && at(job, "mode") === "archive")
+    broken.push({ path: ["guard", "shrink"], sentence: "an archive only gains things: remove `shrink`" })
   return broken
 }
 
 function archiveRules(job: unknown): Broken[] {
   const kind = at(job, "source", "kind")
-  if (sourceSettings.options.some((settings) => settings.shape.kind.value === kind) && kind !== "directory") {
+  if (sourceSettings.options.some((settings) => settings.shape.kind.value === kind) && !archiveKinds.has(String(kind))) {
     return [{ path: ["mode"], sentence: `a ${String(kind)} source is captured whole: expected "state"` }]
   }
-  const broken: Broken[] = []
+  if (kind !== "directory" || isOfProfile(job)) return []
   const template = at(job, "source", "template")
-  if (template === undefined && kind === "directory") {
-    broken.push({
-      path: ["source", "template"],
-      sentence: 'archive mode needs a template with {account} and a date, such as "{account}/archive/{yyyy}/{Mon}/{dd}/{name}"',
-    })
+  if (template === undefined) {
+    return [
+      {
+        path: ["source", "template"],
+        sentence: 'archive mode needs a template with {account} and a date, such as "{account}/archive/{yyyy}/{Mon}/{dd}/{name}"',
+      },
+    ]
   }
-  if (typeof template === "string") {
-    const refused = templateProblem(template)
-    if (refused !== undefined) broken.push({ path: ["source", "template"], sentence: refused })
+  const account = at(job, "source", "account")
+  if (typeof template !== "string") return []
+  if (account !== undefined && template.includes("{account}"))
+    return [
+      { path: ["source", "account"], sentence: "the template says whose a file is: remove `account`, or {account} from the template" },
+    ]
+  const refused = templateProblem(template, typeof account === "string" ? account : undefined)
+  return refused === undefined ? [] : [{ path: ["source", "template"], sentence: refused }]
+}
+
+// What a profile will say is not known yet: the rules are asked again of the whole.
+function isOfProfile(job: unknown): boolean {
+  return at(job, "source", "profile") !== undefined || at(job, "source", "files") !== undefined
+}
+
+function profileRules(job: unknown): Broken[] {
+  if (at(job, "source", "kind") !== "directory") return []
+  if (at(job, "source", "profile") !== undefined) {
+    if (at(job, "source", "files") !== undefined) return []
+    return [{ path: ["source", "files"], sentence: "expected the name of one of the profile's directories, such as recordings" }]
   }
-  if (at(job, "source", "account") !== undefined) {
-    broken.push({ path: ["source", "account"], sentence: "in archive mode the template says whose a file is: remove `account`" })
-  }
+  const broken: Broken[] = ["files", "overrides"]
+    .filter((key) => at(job, "source", key) !== undefined)
+    .map((key) => ({ path: ["source", key], sentence: `\`${key}\` is of a profile: name the \`profile\` too, or remove it` }))
+  if (at(job, "source", "path") === undefined && broken.length === 0)
+    broken.push({ path: ["source", "path"], sentence: "expected the directory, or a `profile` that knows it" })
   return broken
 }
+
+/** Sources that can say which account and day a part of them belongs to, and what is new. */
+const archiveKinds: ReadonlySet<string> = new Set(["directory", "cdrs", "csv"])
 
 function stateRules(job: unknown): Broken[] {
   const broken: Broken[] = []
   if (at(job, "afterExpiry") !== undefined) {
     broken.push({ path: ["afterExpiry"], sentence: "state mode captures everything in every run: remove `afterExpiry`" })
   }
-  if (at(job, "source", "kind") !== "directory") return broken
-  if (at(job, "source", "account") === undefined) {
+  const kind = at(job, "source", "kind")
+  if (kind === "cdrs" || kind === "csv") broken.push({ path: ["mode"], sentence: `call detail records only ever grow: expected "archive"` })
+  if (kind !== "directory") return broken
+  if (at(job, "source", "account") === undefined && !isOfProfile(job)) {
     broken.push({ path: ["source", "account"], sentence: 'state mode needs the account everything belongs to, such as "platform"' })
   }
   for (const key of ["template", "timezone", "settle"]) {
@@ -112,14 +151,17 @@ function stateRules(job: unknown): Broken[] {
   return broken
 }
 
-function templateProblem(template: string): string | undefined {
+function templateProblem(template: string, owner: string | undefined): string | undefined {
   try {
-    parseTemplate(template)
+    parseTemplate(template, owner)
     return undefined
   } catch (error) {
     if (!(error instanceof BackupError)) throw error
     const why = error.message.slice(error.message.indexOf('": ') + 3)
-    const expected = 'expected a template with {account} and a date, such as "{account}/{yyyy}/{MM}/{dd}/{name}"'
+    const expected =
+      owner === undefined
+        ? 'expected a template with {account} and a date, such as "{account}/{yyyy}/{MM}/{dd}/{name}"'
+        : 'expected a template with a date, such as "{yyyy}/{MM}/{dd}/{name}"'
     // A reason that quotes a part of the text is left out: messages never quote values.
     return /"|\{[^}]{9}/.test(why) ? expected : `${expected}: ${why}`
   }
@@ -139,6 +181,10 @@ export function rulesBetween(job: JobFile, config: Config): Broken[] {
   const broken: Broken[] = []
   if (!Object.hasOwn(config.classes, job.class)) {
     broken.push({ path: ["class"], sentence: unknownName("class", job.class, Object.keys(config.classes)) })
+  }
+  if ("database" in job.source && !Object.hasOwn(config.databases, job.source.database)) {
+    const { database } = job.source
+    broken.push({ path: ["source", "database"], sentence: unknownName("database", database, Object.keys(config.databases)) })
   }
   job.sites.forEach((site, index) => {
     if (Object.hasOwn(config.sites, site)) return

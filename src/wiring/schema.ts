@@ -1,9 +1,19 @@
 import { Cron } from "croner"
 import { z } from "zod"
-import { classDaysMin, inFlightBytesMax } from "../limits.ts"
+import { mariadbSettings, postgresSettings } from "../database/settings.ts"
+import {
+  classDaysMin,
+  inFlightBytesMax,
+  linkDaysMax,
+  massChangeDays,
+  massChangeShareMin,
+  shrunkDatabaseShareMin,
+  shrunkShareMin,
+} from "../limits.ts"
 import { siteSettings } from "../site/settings.ts"
 import { gcsTiers, refusedGcsTiers, refusedS3Tiers } from "../site/tiers.ts"
-import { durationSchema, sourceSettings } from "../source/settings.ts"
+import { durationSchema } from "../source/duration.ts"
+import { sourceSettings } from "../source/settings.ts"
 import { parseSize } from "../units.ts"
 import { configRules, isTimeZone, jobRules } from "./rules.ts"
 
@@ -64,6 +74,11 @@ export const secretReference = z
   .meta({ title: "secret reference", minProperties: 1, maxProperties: 1 })
 
 export type SecretReference = z.output<typeof secretReference>
+
+const password = secretReference.optional().meta({
+  description: "the user's password; without it the server must know the user by other means, as over a socket",
+  examples: [{ file: "/etc/holdline/db.password" }],
+})
 
 const s3Tiers = ["STANDARD", "STANDARD_IA", "INTELLIGENT_TIERING", "GLACIER_IR"] as const
 
@@ -189,6 +204,13 @@ export const configSchema = z
       .record(nameSchema, siteSettings)
       .refine((sites) => Object.keys(sites).length > 0, { error: "expected at least one site" })
       .meta({ description: "where packs are kept, by site name" }),
+    databases: z
+      .record(nameSchema, z.discriminatedUnion("kind", [postgresSettings.extend({ password }), mariadbSettings.extend({ password })]))
+      .prefault({})
+      .meta({
+        description: "databases that jobs capture and restores fill, by a name of your own",
+        examples: [{ pbx: { kind: "postgres", host: "/run/postgresql", name: "fusionpbx", user: "holdline" } }],
+      }),
   })
   .superRefine(
     (config, context) => {
@@ -200,6 +222,9 @@ export const configSchema = z
 
 /** What `config/holdline.yaml` says, with defaults filled in. */
 export type Config = z.output<typeof configSchema>
+
+const dayMs = 86_400_000
+const share = z.number().gt(0, "expected a share above 0, such as 0.5").max(1, "expected a share of at most 1, such as 0.5")
 
 const timeZone = z.string().refine(isTimeZone, { error: "expected a time zone such as Europe/Berlin or UTC" }).meta({ title: "time zone" })
 
@@ -259,6 +284,44 @@ export const jobSchema = z
           "archive mode: what happens to an item that expired while the source still holds it. `recapture`: it is captured again; `let-go`: it is left. Default recapture, so that nothing the source holds is without a backup",
         examples: ["let-go"],
       }),
+    links: z
+      .strictObject({
+        from: nameSchema.meta({
+          description: "the dataset whose rows point at these files, captured by a `cdrs` job that runs before this one",
+          examples: ["cdrs"],
+        }),
+        window: duration
+          .refine((ms) => ms >= dayMs && ms <= linkDaysMax * dayMs, `expected 1d to ${String(linkDaysMax)}d`)
+          .prefault("35d")
+          .meta({ description: `how far back rows are held against files; 1d to ${String(linkDaysMax)}d`, examples: ["35d"] }),
+        tolerate: z
+          .int()
+          .min(0)
+          .prefault(0)
+          .meta({
+            description: "how many rows may point at files that are missing without a reason before the run is partial",
+            examples: [0],
+          }),
+      })
+      .optional()
+      .meta({
+        description:
+          "archive of a directory: which rows point at its files. Each run says how many of them are kept, and why others are not",
+        examples: [{ from: "cdrs" }],
+      }),
+    guard: z
+      .strictObject({
+        shrink: share.optional().meta({
+          description: `state mode: a run that finds less than it found before by more than this share is partial, and an anomaly; default ${String(shrunkDatabaseShareMin)} for databases and dumps, ${String(shrunkShareMin)} for directories`,
+          examples: [0.5],
+        }),
+        change: share.optional().meta({
+          description: `archive of a directory: so is one in which more than this share of the files of the last ${String(massChangeDays)} days went away or changed within a day; default ${String(massChangeShareMin)}`,
+          examples: [0.3],
+        }),
+      })
+      .optional()
+      .meta({ description: "from when on a loss at the source is an anomaly, which keeps what was captured before from expiring" }),
     durable: z
       .strictObject({
         copies: copies

@@ -62,11 +62,23 @@ function describe(issue: z.core.$ZodIssue, tree: Tree, schema: Schema): Describe
 // A value that may have one of several forms: the form that fits best says what is wrong.
 function alternatives(issue: z.core.$ZodIssueInvalidUnion, value: unknown, tree: Tree, schema: Schema): Described[] {
   const path = issue.path.map(String)
-  const forms = issue.errors.map((inner) => inner.map((each) => ({ ...each, path: [...issue.path, ...each.path] })))
+  const all = issue.errors.map((inner) => inner.map((each) => ({ ...each, path: [...issue.path, ...each.path] })))
+  // Forms of another type, such as a word where a map was written, say nothing about the keys in it.
+  const ofType = all.filter((form) => form.every((each) => each.path.length > path.length || each.code === "unrecognized_keys"))
+  const forms = ofType.length === 0 ? all : ofType
   const fewest = Math.min(...forms.map((form) => form.length))
   const best = forms.filter((form) => form.length === fewest)
   const keys = [...new Set(fieldsAt(schema, path, tree.value).flatMap((field) => childrenOf(field).map(([name]) => name)))]
   const typed = Object.keys(typeof value === "object" && value !== null ? value : {})
+  const words = all
+    .flat()
+    .flatMap((each) => (each.code === "invalid_value" && each.path.length === path.length ? each.values.map(String) : []))
+  if (typed.length === 0 && words.length > 0) {
+    const meant = typeof value === "string" ? nearest(value, words) : undefined
+    const expected = `expected ${oneOf(words)}${keys.length === 0 ? "" : `, or a map with ${oneOf(keys)}`}`
+    const sentence = meant === undefined ? expected : `${expected}: did you mean "${meant}"?`
+    return [{ path, origin: originAt(tree, path, "value"), sentence }]
+  }
   if (typed.length === 0 || (best.length > 1 && typed.every((key) => keys.includes(key)))) {
     const sentence = keys.length === 0 ? wrongValue(issue, value, path, tree, schema) : `expected one key: ${oneOf(keys)}`
     return [{ path, origin: originAt(tree, path, "value"), sentence }]

@@ -15,7 +15,6 @@ import type { BackupJob } from "../operation/backup.ts"
 import type { Event } from "../operation/event.ts"
 import type { AgentWorld, RootObject, World } from "../operation/world.ts"
 import { deviceOf } from "../site/mount.ts"
-import { openSource } from "../source/open.ts"
 import type { Source } from "../source/source.ts"
 import { PackBuffers, WorkerPool } from "../stream/pool.ts"
 import { SiteHealth } from "../vault/health.ts"
@@ -23,12 +22,15 @@ import type { ListLogOptions } from "../vault/log.ts"
 import { readTrustLists } from "../vault/root.ts"
 import { openVault, type Vault } from "../vault/vault.ts"
 import type { Loaded } from "./config.ts"
+import { uncoveredBeside } from "./coverage.ts"
 import { type Io, untilDisposed } from "./io.ts"
 import { type Job, loadJob } from "./jobs.ts"
+import { guardOf, jobLinks } from "./links.ts"
 import { knownLists, knownRetired } from "./retired.ts"
 import type { Config } from "./schema.ts"
 import { openSecret } from "./secret.ts"
 import { type OpenSitesOptions, openSites, tierOf } from "./sites.ts"
+import { jobSource } from "./source.ts"
 import { openSpool } from "./spool.ts"
 import { type LoadedTrust, loadTrust, refuseDifferenceFromTrust, requireTrustedAgent } from "./trust.ts"
 
@@ -48,9 +50,19 @@ export async function openAgent(loaded: Loaded, jobName: string, io: Io): Promis
   const { everywhere } = world
   const ofJob = job.sites.flatMap((name) => everywhere.sites.filter((site) => site.name === name))
   const vault: Vault = { ...everywhere, sites: ofJob, durable: job.durable }
-  const source = openSource(job.source, job.mode, sourceEnvironment(io))
+  const source = await jobSource(job, loaded, io)
+  const links = await jobLinks(job, loaded)
   const held = stack.move()
-  return { world: { ...world, vault }, job: backupJob(job, config), source, [Symbol.asyncDispose]: () => held.disposeAsync() }
+  return {
+    world: { ...world, vault },
+    job: {
+      ...backupJob(job, config),
+      ...(links !== undefined && { links }),
+      uncovered: () => uncoveredBeside(job, loaded, io, world.scratch),
+    },
+    source,
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  }
 }
 
 /** An agent at work on its own log: it holds the state directory until it is disposed of. */
@@ -236,7 +248,7 @@ export async function recoveryScript(): Promise<RootObject> {
 
 async function sourceDevice(job: Job, config: Config): Promise<bigint | null> {
   try {
-    return await deviceOf("path" in job.source ? job.source.path : config.state)
+    return await deviceOf("path" in job.source && job.source.path !== undefined ? job.source.path : config.state)
   } catch {
     return null
   }
@@ -260,11 +272,6 @@ function backupJob(job: Job, config: Config): BackupJob {
     class: { name: job.class, days: settings.days },
     mixedClass: weekly?.[0] ?? job.class,
     afterExpiry: job.afterExpiry ?? "recapture",
+    guard: guardOf(job),
   }
-}
-
-/** What a command source may see of the environment: enough to find programs and a home, no secrets. */
-function sourceEnvironment({ env }: Io): Record<string, string> {
-  const names = ["PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ"]
-  return Object.fromEntries([...names.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])), ["LANG", "C.UTF-8"]])
 }

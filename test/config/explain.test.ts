@@ -37,6 +37,7 @@ test("a map lists the keys below it, the whole configuration too", () => {
     "durable",
     "classes",
     "sites",
+    "databases",
   ])
   expect(explain("job.objective").children.map(({ key }) => key)).toEqual(["rpo", "rto"])
   expect(explain("classes").children).toEqual([{ key: "*", description: "one class, by its name" }])

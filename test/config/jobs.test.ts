@@ -88,3 +88,64 @@ test("two sites of one provider are two copies at one provider", async () => {
   ])
   expect(await jobProblems(job, config.replace("providers: 2}", "providers: 1}"))).toEqual([])
 })
+
+function recordings(source: string): string {
+  return designArchiveJob.replace(/source:[\s\S]*settle: 5m\n/, `source: {kind: directory, ${source}}\n`)
+}
+
+test("a directory of a profile has its path, template, settling and exclusions", async () => {
+  await using made = await project({
+    "config/holdline.yaml": designConfig,
+    "jobs/a.yaml": recordings("profile: fusionpbx, files: recordings, timezone: Europe/Berlin"),
+  })
+  expect(loadJob(await made.load(), "a").source).toEqual({
+    kind: "directory",
+    profile: "fusionpbx",
+    files: "recordings",
+    path: "/var/lib/freeswitch/recordings",
+    template: "{account}/archive/{yyyy}/{Mon}/{dd}/{name}",
+    timezone: "Europe/Berlin",
+    settle: 300_000,
+    exclude: ["*/!(archive)"],
+  })
+})
+
+test("what the job says of a profile's directory wins, and so do its overrides", async () => {
+  await using made = await project({
+    "config/holdline.yaml": designConfig,
+    "jobs/a.yaml": recordings("profile: freepbx, files: recordings, account: maple, settle: 10m, exclude: [x]"),
+    "jobs/b.yaml": recordings(
+      "profile: fusionpbx, files: recordings, overrides: {files: {recordings: {path: /usr/local/freeswitch/recordings}}}",
+    ),
+    "jobs/c.yaml": recordings('profile: asterisk, files: recordings, template: "{account}/{yyyy}{MM}{dd}/{name}"'),
+  })
+  const loaded = await made.load()
+  expect(loadJob(loaded, "a").source).toMatchObject({
+    path: "/var/spool/asterisk/monitor",
+    template: "{yyyy}/{MM}/{dd}/{name}",
+    account: "maple",
+    settle: 600_000,
+    exclude: ["x"],
+  })
+  expect(loadJob(loaded, "b").source).toMatchObject({ path: "/usr/local/freeswitch/recordings", settle: 300_000 })
+  expect(loadJob(loaded, "c").source).not.toHaveProperty("account")
+})
+
+test("a profile of one's own is found beside the job, and what is wrong in it is said of its own lines", async () => {
+  const own = `version: 1
+platform: own
+description: Our own switch
+files:
+  calls: {mode: archive, path: /srv/calls, template: "{account}/{yyyy}{MM}{dd}/{name}"}
+`
+  await using made = await project({
+    "config/holdline.yaml": designConfig,
+    "jobs/profiles/own.profile": own,
+    "jobs/profiles/bad.profile": own.replace("mode: archive", "mdoe: archive"),
+    "jobs/a.yaml": recordings("profile: profiles/own.profile, files: calls"),
+    "jobs/b.yaml": recordings("profile: profiles/bad.profile, files: calls"),
+  })
+  const loaded = await made.load()
+  expect(loadJob(loaded, "a").source).toMatchObject({ path: "/srv/calls" })
+  expect(() => loadJob(loaded, "b")).toThrow('jobs/profiles/bad.profile:5:11: unknown key "mdoe": did you mean "mode"?')
+})

@@ -102,6 +102,18 @@ describe("paths", () => {
     expect(jobsPath).toBe(made.path("jobs"))
   })
 
+  test("of a database's password and certificates start there too", async () => {
+    const databases = `databases:
+  pbx: {kind: mariadb, host: db.example.net, name: asterisk, user: holdline, password: {file: keys/db}, tls: {ca: keys/ca.pem}}
+  bare: {kind: postgres, host: /run/postgresql, name: fusionpbx, user: holdline}
+`
+    await using made = await project({ "config/holdline.yaml": minimal + databases })
+    const { config, origins } = await made.load()
+    expect(config.databases.pbx).toMatchObject({ password: { file: made.path("keys/db") }, tls: { ca: made.path("keys/ca.pem") } })
+    expect(config.databases.bare).toEqual({ kind: "postgres", host: "/run/postgresql", name: "fusionpbx", user: "holdline", tls: {} })
+    expect(origins.get("databases.pbx.password.file")).toMatchObject({ line: 7 })
+  })
+
   test("in any other directory start there", async () => {
     await using made = await project({ "etc/holdline.yaml": minimal })
     const { config, jobsPath } = await made.load({ cwd: made.path("etc") })
@@ -211,6 +223,7 @@ describe("show", () => {
       "  copies: 2 # default",
       "  providers: 2 # default",
       "classes: {} # default",
+      "databases: {} # default",
       "",
     ])
     expect(originText({ default: true })).toBe("default")

@@ -12,7 +12,9 @@ const configCases: readonly Case[] = [
     "an unknown key",
     "agent: pbx-fra-1",
     "agent: pbx-fra-1\nhooks: {}",
-    ['4:1: unknown key "hooks": expected "version", "agent", "state", "trust", "signingKey", "spool", "durable", "classes" or "sites"'],
+    [
+      '4:1: unknown key "hooks": expected "version", "agent", "state", "trust", "signingKey", "spool", "durable", "classes", "sites" or "databases"',
+    ],
   ],
   ["a misspelt key of a site", "zone: fra-2", "zoen: fra-2", ['14:76: unknown key "zoen": did you mean "zone"?']],
   [
@@ -161,6 +163,44 @@ const configCases: readonly Case[] = [
   ],
 ]
 
+/** [what is wrong, the database, every message]; it stands in line 18. */
+const databaseCases: readonly (readonly [name: string, database: string, messages: readonly string[]])[] = [
+  [
+    "a misspelt key",
+    "kind: postgres, host: /run/postgresql, name: f, user: u, passwd: {file: /x}",
+    ['18:66: unknown key "passwd": did you mean "password"?'],
+  ],
+  [
+    "a password in clear",
+    "kind: postgres, host: db.example.net, name: f, user: u, password: hunter2hunter2",
+    [
+      "18:75: expected a reference to a secret, such as {file: /etc/holdline/agent.key}, {env: NAME} or {credential: NAME}; a secret itself is never written here",
+    ],
+  ],
+  [
+    "a password in clear in a map",
+    "kind: mariadb, host: h, name: f, user: u, password: {value: hunter2}",
+    ["18:61: expected exactly one of file, env and credential", '18:62: unknown key "value": expected "file", "env" or "credential"'],
+  ],
+  ["an unknown kind", "kind: postgre, host: h, name: f, user: u", ['18:15: expected "postgres" or "mariadb": did you mean "postgres"?']],
+  ["no kind", "host: h, name: f, user: u", ['18:3: missing key "kind": expected "postgres" or "mariadb"']],
+  ["a port that cannot be", "kind: mariadb, host: h, name: f, user: u, port: 99999", ["18:57: expected at most 65535"]],
+  [
+    "TLS without a check",
+    "kind: postgres, host: h, name: f, user: u, tls: {verify: false}",
+    ['18:58: unknown key "verify": expected "ca", "serverName" or "off"'],
+  ],
+  ["no TLS to anywhere", "kind: mariadb, host: h, name: f, user: u, tls: {off: always}", ['18:62: expected "loopback"']],
+]
+
+describe("a database is refused, with the place and what was expected, for", () => {
+  test.each(databaseCases)("%s", async (_, database, messages) => {
+    const found = await configProblems(`${designConfig}databases:\n  pbx: {${database}}\n`)
+    expect(found).toEqual(messages.map((message) => `config/holdline.yaml:${message}`))
+    expect(found.join()).not.toContain("hunter2")
+  })
+})
+
 describe("a configuration is refused, with the place and what was expected, for", () => {
   test.each(configCases)("%s", async (_, from, to, messages) => {
     const text = designConfig.replace(from, to)
@@ -220,7 +260,7 @@ const archiveCases: readonly Case[] = [
     "an account beside the template",
     "  settle: 5m",
     "  account: a",
-    ["9:12: in archive mode the template says whose a file is: remove `account`"],
+    ["9:12: the template says whose a file is: remove `account`, or {account} from the template"],
   ],
   ["a relative path", "/var/lib/freeswitch/recordings", "recordings", ["6:9: expected an absolute path"]],
   ["a bad duration", "settle: 5m", "settle: five", ['9:11: expected a duration such as "5m", "6h" or "35d"']],
@@ -321,6 +361,170 @@ const stateCases: readonly Case[] = [
   ],
   ["no command", /source: .*/, "source: {kind: command, command: [], account: platform, name: x}", ["3:25: expected at least one item"]],
 ]
+
+/** [what is wrong, the mode, the lines of the source from line 4 on, every message] */
+const sourceCases: readonly (readonly [name: string, mode: string, source: readonly string[], messages: readonly string[]])[] = [
+  [
+    "a database in archive mode",
+    "archive",
+    ["kind: database", "database: pbx", "profile: fusionpbx"],
+    ['2:7: a database source is captured whole: expected "state"'],
+  ],
+  [
+    "call detail records in state mode",
+    "state",
+    ["kind: cdrs", "database: pbx", "profile: fusionpbx"],
+    ['2:7: call detail records only ever grow: expected "archive"'],
+  ],
+  [
+    "CSV files in state mode",
+    "state",
+    ["kind: csv", "profile: asterisk", "files: cdr-csv"],
+    ['2:7: call detail records only ever grow: expected "archive"'],
+  ],
+  [
+    "a database that is not configured",
+    "state",
+    ["kind: database", "database: pxb", "profile: fusionpbx"],
+    ['5:13: unknown database: did you mean "pbx"?'],
+  ],
+  [
+    "a misspelt key",
+    "state",
+    ["kind: database", "database: pbx", "profile: fusionpbx", "reader: 3"],
+    ['7:3: unknown key "reader": did you mean "readers"?'],
+  ],
+  [
+    "a password in the job",
+    "archive",
+    ["kind: cdrs", "database: pbx", "profile: fusionpbx", "password: hunter2hunter2"],
+    ['7:3: unknown key "password": expected "kind", "database", "like", "profile", "overrides" or "timezone"'],
+  ],
+  [
+    "no profile",
+    "state",
+    ["kind: database", "database: pbx"],
+    [
+      '3:1: missing key "profile": expected text (the telephony platform: `fusionpbx`, `freepbx`, `asterisk`, `netsapiens`, `kamailio`, or the path of a profile of your own)',
+    ],
+  ],
+  [
+    "a misspelt profile",
+    "state",
+    ["kind: database", "database: pbx", "profile: fusionpxb"],
+    ["6:12: no such profile comes with Holdline: did you mean fusionpbx?"],
+  ],
+  [
+    "a profile of one's own that is not there",
+    "state",
+    ["kind: database", "database: pbx", "profile: ./hunter2.yaml"],
+    ["6:12: the profile's file cannot be read: ENOENT"],
+  ],
+  [
+    "one of many databases of a platform, and nothing says which",
+    "state",
+    ["kind: database", "database: pbx", "profile: freepbx"],
+    ["5:13: the profile freepbx knows no such database: say with `like` which of its own this is; it knows asterisk, asteriskcdrdb"],
+  ],
+  [
+    "a misspelt database of the profile",
+    "state",
+    ["kind: database", "database: pbx", "like: CdrDomian", "profile: netsapiens"],
+    ['6:9: the profile netsapiens knows no such database: say with `like` which of its own this is: did you mean "CdrDomain"?'],
+  ],
+  [
+    "a database without call detail records",
+    "archive",
+    ["kind: cdrs", "database: pbx", "like: NcsDomain", "profile: netsapiens"],
+    ["7:12: the profile netsapiens knows no call detail records in that database"],
+  ],
+  [
+    "CSV files that the profile does not know",
+    "archive",
+    ["kind: csv", "profile: asterisk", "files: cdr-scv"],
+    ['6:10: the profile asterisk knows no such CSV files: did you mean "cdr-csv"?'],
+  ],
+  [
+    "a misspelt key of a table's rule",
+    "state",
+    ["kind: database", "database: pbx", "profile: fusionpbx", "overrides: {databases: {fusionpbx: {tables: {v_x: {acount: id}}}}}"],
+    ['7:54: unknown key "acount": did you mean "account"?'],
+  ],
+  [
+    "a table's rule that does not exist",
+    "state",
+    ["kind: database", "database: pbx", "profile: fusionpbx", "overrides: {databases: {fusionpbx: {tables: {v_x: shard}}}}"],
+    ['7:53: expected "shared" or "mixed", or a map with "ignore", "cdr", "account", "via" or "null": did you mean "shared"?'],
+  ],
+  [
+    "a directory that the profile does not know",
+    "archive",
+    ["kind: directory", "profile: fusionpbx", "files: recording"],
+    ['6:10: the profile fusionpbx knows no such directory: did you mean "recordings"?'],
+  ],
+  [
+    "none of the profile's directories",
+    "archive",
+    ["kind: directory", "profile: fusionpbx"],
+    ['3:1: missing key "files": expected the name of one of the profile\'s directories, such as recordings'],
+  ],
+  [
+    "a directory of no profile",
+    "archive",
+    ["kind: directory", "files: recordings"],
+    ["5:10: `files` is of a profile: name the `profile` too, or remove it"],
+  ],
+  [
+    "a directory without path",
+    "state",
+    ["kind: directory", "account: platform"],
+    ['3:1: missing key "path": expected the directory, or a `profile` that knows it'],
+  ],
+  [
+    "a profile's archive as a state",
+    "state",
+    ["kind: directory", "profile: fusionpbx", "files: recordings"],
+    ["2:7: the profile's directory only gains files: expected \"archive\", or an account of the job's own"],
+  ],
+  [
+    "a profile's state as an archive",
+    "archive",
+    ["kind: directory", "profile: fusionpbx", "files: voicemail"],
+    ["2:7: the profile's directory changes as a whole: expected \"state\", or a template of the job's own"],
+  ],
+  [
+    "an account beside the profile's template that names one",
+    "archive",
+    ["kind: directory", "profile: fusionpbx", "files: recordings", "account: acme"],
+    ["7:12: the template says whose a file is: remove `account`, or {account} from the template"],
+  ],
+  [
+    "a template of its own that names nobody",
+    "archive",
+    ["kind: directory", "profile: fusionpbx", "files: recordings", 'template: "{yyyy}{MM}{dd}/{name}"'],
+    ['7:13: expected a template with {account} and a date, such as "{account}/{yyyy}/{MM}/{dd}/{name}": {account} is missing'],
+  ],
+  [
+    "one account's template without a month",
+    "archive",
+    ["kind: directory", "path: /x", "account: acme", 'template: "{yyyy}/{dd}/{name}"'],
+    ['7:13: expected a template with a date, such as "{yyyy}/{MM}/{dd}/{name}": the month must stand there once, as {MM} or as {Mon}'],
+  ],
+  [
+    "settling in state mode",
+    "state",
+    ["kind: directory", "profile: fusionpbx", "files: voicemail", "settle: 1m"],
+    ["7:11: `settle` is for archive mode: remove it"],
+  ],
+]
+
+test.each(sourceCases)("a source is refused, with the place and what was expected, for %s", async (_, mode, source, messages) => {
+  const config = `${designConfig}databases:\n  pbx: {kind: postgres, host: /run/postgresql, name: fusionpbx, user: holdline}\n`
+  const text = `version: 1\nmode: ${mode}\nsource:\n  ${source.join("\n  ")}\nclass: state-35\nsites: [fra, s3-dub]\n`
+  const found = await jobProblems(text, config)
+  expect(found).toEqual(messages.map((message) => `jobs/job.yaml:${message}`))
+  expect(found.join()).not.toContain("hunter2")
+})
 
 describe("a job is refused, with the place and what was expected, for", () => {
   test.each(archiveCases)("archive: %s", async (_, from, to, messages) => {

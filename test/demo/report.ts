@@ -123,6 +123,6 @@ export const meaning = [
   "The clouds of this demo are stand-ins on this machine, and its directories lie on one disk: times say how long",
   "the steps take here, not how fast your sites are. An archive gives back whatever was captured, also recordings",
   "that were deleted since, for as long as their class says; a state gives back its newest whole snapshot.",
-  "Not proven: that a database server starts with it (loaded), and that every call record finds its recording",
-  "(linked). This release does neither, and it does not expire yet.",
+  "Not shown here: databases and call records, which come back by `holdline restore database`, `account` and `cdrs`,",
+  "and which recordings they find. Nothing expires yet.",
 ]

@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest"
+import { Catalog } from "../../src/catalog/catalog.ts"
 import { systemSleep } from "../../src/clock.ts"
 import { planRestore } from "../../src/operation/plan.ts"
 import { restore } from "../../src/operation/restore.ts"
@@ -61,7 +62,7 @@ const target = (name: string) => {
 }
 
 /** Restores everything into `path` while some sites are sick; the first site is the one that is asked first. */
-async function restoreFrom(sick: Readonly<Record<string, readonly Fault[]>>, path: string): Promise<Restored> {
+async function restoreFrom(sick: Readonly<Record<string, readonly Fault[]>>, path: string, catalog?: Catalog): Promise<Restored> {
   const faulty: FaultySite[] = []
   const sites = sitesOf().map((site): VaultSite => {
     const faults = sick[site.name]
@@ -70,7 +71,7 @@ async function restoreFrom(sick: Readonly<Record<string, readonly Fault[]>>, pat
     faulty.push(wrapped)
     return { ...site, opened: openedRetrying({ ...site.opened, site: wrapped }, policy, { sleep: systemSleep, random: systemRandom }) }
   })
-  const world = lab.world({ sites })
+  const world = lab.world(catalog === undefined ? { sites } : { sites, catalog })
   const report = await restore(request(), { path, owners: false }, { ...world, vault: { ...world.vault, patience } })
   return { report, faulty }
 }
@@ -136,8 +137,13 @@ describe("when every site dies half-way", () => {
 
   test("so too where it is the lists of files that cannot be read any more", async () => {
     const path = target("home")
+    using forgetful = Catalog.open(":memory:", () => undefined)
     // Each is read for its inventory, and some again for their manifests: they are not all kept in memory.
-    const restored = await restoreFrom({ a: from(runs + 4, metaPack, dead), b: from(1, metaPack, dead), c: from(1, metaPack, dead) }, path)
+    const first = { a: from(runs + 4, metaPack, dead), b: from(1, metaPack, dead), c: from(1, metaPack, dead) }
+    const cold = await restoreFrom(first, target("cold"), forgetful)
+    expect(cold.report).toMatchObject({ outcome: "failed", lostCount: 0, unreachableCount: 2 * runs })
+    // What the catalog remembers of inventories is not read: each pack is read for its manifests only.
+    const restored = await restoreFrom({ a: from(5, metaPack, dead), b: from(1, metaPack, dead), c: from(1, metaPack, dead) }, path)
     const { report } = restored
     expect(report).toMatchObject({ outcome: "failed", lostCount: 0 })
     expect(report.restored.files + report.unreachableCount).toBe(2 * runs)

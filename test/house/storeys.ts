@@ -11,10 +11,11 @@ const floors: readonly (readonly string[])[] = [
   ["operation"],
   ["vault", "catalog", "stream"],
   ["site", "source", "format", "key", "retention", "ledger", "report", "runbook"],
+  ["database"],
 ]
 
 /** Packages that appear in one file each, so that a provider can be understood, and replaced, in one place. */
-const oneFileEach: readonly string[] = ["@aws-sdk/client-s3", "@google-cloud/storage"]
+const oneFileEach: readonly string[] = ["@aws-sdk/client-s3", "@google-cloud/storage", "pg", "pg-copy-streams", "mysql2"]
 
 export interface Separation {
   /** A glob of files. */

@@ -187,6 +187,7 @@ export function jobOf(job: Partial<BackupJob>): BackupJob {
     class: { name: "standard-90", days: 90 },
     mixedClass: "mixed-28",
     afterExpiry: "recapture",
+    guard: { shrink: 0.9, change: 0.9 },
     ...job,
   }
 }

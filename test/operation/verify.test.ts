@@ -1,3 +1,4 @@
+import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { expect, test } from "vitest"
 import { Catalog } from "../../src/catalog/catalog.ts"
@@ -102,4 +103,14 @@ test("a site that lists its packs and then does not answer has lost nothing: it 
   expect(report).toMatchObject({ outcome: "findings", proven: "checksummed" })
   const proof = report.sites.find(({ name }) => name === "b")
   expect(proof).toMatchObject({ missing: 0, rotten: 0, unreadable: expect.stringContaining("injected fault") })
+})
+
+test("a snapshot of nothing has nothing to read, and nobody is told to ask for more", async () => {
+  await using lab = await openLab()
+  const path = join(lab.directory, "recordings")
+  mkdirSync(path)
+  await lab.run({}, { kind: "directory", path, template: recordingsTemplate, settle: 0 })
+  const report = await verify({ dataset: "call-recordings", identities: [lab.operations], upTo: "matched" }, lab.world())
+  expect(report.rungs.filter(({ detail }) => detail.startsWith("not asked for"))).toEqual([])
+  expect(report.rungs.find(({ rung }) => rung === "hashed")).toMatchObject({ result: "not-checked", detail: "nothing to check" })
 })

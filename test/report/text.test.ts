@@ -83,9 +83,18 @@ describe("the status", () => {
       ],
       proven: { rung: "linked", ageSeconds: 5 * 86_400 },
     },
-    ...{ state: "ok", why: null, next: null },
+    ...{ anomalies: [], state: "ok", why: null, next: null },
   }
   const options = { paint: plain, now, moment: (time: Date | string) => new Date(time).toISOString().slice(11, 16) }
+
+  test("names what was found and nobody has lifted, and what stands still for it", () => {
+    const numbers = { files: 3, bytes: 0, filesBefore: 40, bytesBefore: 2048 }
+    const anomaly = { id: "3f9a0c21aa00bb11cc22dd33ee44ff55", dataset: "pbx", kind: "shrunk", time: "2026-11-21T18:40:00.000Z", numbers }
+    const job = { ...ok, anomalies: [anomaly, { ...anomaly, kind: "of-another-release", numbers: { things: 2 } }] }
+    const text = statusText({ jobs: [job], wrong: [], next: null }, options).join("\n")
+    expect(text).toContain("anomaly  3f9a0c21aa00  pbx, 18:40: the source holds 3 files with 0 B, and held 40 files with 2.00 KiB; nothing")
+    expect(text).toContain("of-another-release (things 2); nothing of it expires")
+  })
 
   test("answers first whether everything is safe", () => {
     const next = { job: "cdrs", at: new Date("2026-11-21T19:17:00.000Z") }

@@ -18,7 +18,7 @@ describe("init host", () => {
     const answers = ["switch", "directory", "state", at.path("etc"), "platform", "state-35", "15 * * * *", ""].join("\n")
     const written = await at.run([...config, "init", "job"], { typed: answers })
     expect(written.exit).toBe(0)
-    expect(written.stderr).toContain("Where data is read (directory, sqlite, command) [directory]: ")
+    expect(written.stderr).toContain("Where data is read (directory, sqlite, command, database, cdrs, csv) [directory]: ")
     expect(await readFile(at.path("q/jobs/switch.yaml"), "utf8")).toBe(`# What each key means: holdline config explain job.KEY
 
 version: 1
@@ -107,6 +107,32 @@ describe("init job", () => {
     expect(stderr).toContain("not given, and there is no terminal to ask on")
     expect(stderr).toContain("→ give it with --account")
     expect(await readdir(at.path("q/jobs"))).toEqual([])
+  })
+
+  it("writes jobs of databases, call detail records, CSV files and a profile's directories", async () => {
+    await using at = await place()
+    await at.run(quick)
+    const init = (name: string, ...args: readonly string[]) => at.run([...config, "init", "job", name, ...args])
+    const database = ["--database", "pbx", "--profile", "fusionpbx"]
+    const refused = await init("data", "--source", "database", ...database, "--class", "state-35")
+    expect(refused.stderr).toContain("the configuration has no database")
+    await mkdir(at.path("q/config/conf.d"))
+    const pbx = "databases: {pbx: {kind: postgres, host: /run/postgresql, name: fusionpbx, user: holdline}}\n"
+    await writeFile(at.path("q/config/conf.d/databases.yaml"), pbx)
+
+    const whole = await init("data", "--source", "database", ...database, "--capture", "accounts", "whole", "--class", "state-35")
+    expect(whole).toMatchObject({ exit: 0 })
+    const written = "  kind: database\n  database: pbx\n  profile: fusionpbx\n  capture: [accounts, whole]\n"
+    expect(await readFile(at.path("q/jobs/data.yaml"), "utf8")).toContain(written)
+    expect(await init("cdrs", "--source", "cdrs", ...database, "--class", "recordings-90")).toMatchObject({ exit: 0 })
+    expect(await readFile(at.path("q/jobs/cdrs.yaml"), "utf8")).toContain("mode: archive\nsource:\n  kind: cdrs\n")
+    const files = ["--profile", "freepbx", "--class", "recordings-90"]
+    expect(await init("csv", "--source", "csv", "--files", "cdr-csv", ...files)).toMatchObject({ exit: 0 })
+    const recordings = ["--source", "directory", "--mode", "archive", "--files", "recordings", "--account", "maple", ...files]
+    expect(await init("recordings", ...recordings)).toMatchObject({ exit: 0 })
+    expect((await at.run([...config, "config", "validate"])).exit).toBe(0)
+    const wrong = await init("typo", "--source", "csv", "--files", "cdr-scv", ...files)
+    expect(wrong.stderr).toContain('did you mean "cdr-csv"?')
   })
 
   it("writes no job that is wrong, and overwrites none", async () => {

@@ -2,21 +2,26 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach } from "vitest"
-import type { CaptureOptions, Source, SourceItem, SourceMiss, SourceNote } from "../../src/source/source.ts"
+import type { AccountNames, CaptureOptions, MediaReference, Source, SourceItem, SourceMiss, SourceNote } from "../../src/source/source.ts"
+import { memory } from "./memory.ts"
 
 export interface Captured {
   readonly items: SourceItem[]
   readonly misses: SourceMiss[]
   readonly notes: SourceNote[]
+  readonly accounts: AccountNames[]
+  readonly references: MediaReference[]
 }
 
 /** Everything a source yields, sorted into what it is. */
-export async function captured(source: Source, options: CaptureOptions): Promise<Captured> {
-  const all: Captured = { items: [], misses: [], notes: [] }
-  for await (const found of source.capture(options)) {
+export async function captured(source: Source, options: Omit<CaptureOptions, "memory"> & Partial<CaptureOptions>): Promise<Captured> {
+  const all: Captured = { items: [], misses: [], notes: [], accounts: [], references: [] }
+  for await (const found of source.capture({ memory: memory(), ...options })) {
     if ("item" in found) all.items.push(found.item)
     else if ("miss" in found) all.misses.push(found.miss)
-    else all.notes.push(found.note)
+    else if ("note" in found) all.notes.push(found.note)
+    else if ("account" in found) all.accounts.push(found.account)
+    else all.references.push(found.reference)
   }
   return all
 }

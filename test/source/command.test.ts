@@ -6,9 +6,10 @@ import { commandSource } from "../../src/source/command.ts"
 import type { CommandSettings } from "../../src/source/settings.ts"
 import type { CaptureOptions, Source } from "../../src/source/source.ts"
 import { captured, environment, scratchDirectories, signal } from "./captured.ts"
+import { memory } from "./memory.ts"
 
 const directory = scratchDirectories()
-const options: CaptureOptions = { now: new Date("2026-11-21T18:00:00Z"), scratch: "", signal }
+const options: CaptureOptions = { now: new Date("2026-11-21T18:00:00Z"), scratch: "", signal, memory: memory() }
 
 function shell(script: string, timeout?: number): Source {
   return source(["/bin/sh", "-c", script], timeout)

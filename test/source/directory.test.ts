@@ -11,15 +11,21 @@ import type { SourceMode } from "../../src/source/source.ts"
 import { buildSparse } from "../world/tree.ts"
 import { advance, buildWorld, cdrTemplate, recordingsTemplate } from "../world/world.ts"
 import { type Captured, captured, environment, scratchDirectories, signal, text } from "./captured.ts"
+import { memory } from "./memory.ts"
 
 const directory = scratchDirectories()
 const minute = 60_000
 // The kernel sets a file's ctime to the real time, so a world that has settled is one that is looked at from later.
 const later = new Date(Date.now() + 60 * minute)
 
-async function capture(settings: Omit<DirectorySettings, "kind">, mode: SourceMode, now = later): Promise<Captured> {
+async function capture(
+  settings: Omit<DirectorySettings, "kind">,
+  mode: SourceMode,
+  now = later,
+  names: ReadonlyMap<string, string> = new Map(),
+): Promise<Captured> {
   const source = directorySource({ kind: "directory", ...settings }, mode, environment)
-  return await captured(source, { now, scratch: "", signal })
+  return await captured(source, { now, scratch: "", signal, memory: memory(names) })
 }
 
 async function put(root: string, path: string, content = "x", mtime: Date = new Date(later.getTime() - 30 * minute)): Promise<void> {
@@ -138,8 +144,45 @@ describe("an archive", () => {
     expect(() => directorySource({ kind: "directory", path: "/x" }, "archive", {})).toThrow(
       expect.objectContaining({ code: "config/invalid" }),
     )
-    expect(() => directorySource({ kind: "directory", path: "/x", template, account: "a" }, "archive", {})).toThrow(/names the account/)
+    expect(() => directorySource({ kind: "directory", path: "/x", template, account: "a" }, "archive", {})).toThrow(
+      /the account is given beside it/,
+    )
     expect(() => directorySource({ kind: "directory", path: "/x", template, timezone: "Moon/Sea" }, "archive", {})).toThrow(/time zone/)
+  })
+})
+
+describe("whose a file of an archive is", () => {
+  test("files what lies below an account's name under its stable id, where the platform's accounts were captured", async () => {
+    const root = await directory()
+    await put(root, "maple-dental.example/archive/2026/Nov/20/one.wav")
+    await put(root, "nobody-knows.example/archive/2026/Nov/20/two.wav")
+    await put(root, "maple-dental.example/archive/2026/Nov/21/three.wav")
+
+    const names = new Map([["maple-dental.example", "8e9a-uuid"]])
+    const { items, notes } = await capture({ path: root, template: recordingsTemplate }, "archive", later, names)
+
+    expect(items.map(({ path, stableId, day }) => [text(path), stableId, day]).toSorted()).toEqual([
+      ["maple-dental.example/archive/2026/Nov/20/one.wav", "8e9a-uuid", "2026-11-20"],
+      ["maple-dental.example/archive/2026/Nov/21/three.wav", "8e9a-uuid", "2026-11-21"],
+      ["nobody-knows.example/archive/2026/Nov/20/two.wav", "nobody-knows.example", "2026-11-20"],
+    ])
+    expect(notes).toEqual([])
+  })
+
+  test("one account's tree is all its own, what does not fit the template too, whatever it looks like", async () => {
+    const root = await directory()
+    await put(root, "2026/11/20/out-1-2.wav")
+    await put(root, "welcome.wav", "x", new Date("2026-03-28T23:30:00Z"))
+
+    const names = new Map([["maple", "somebody-else"]])
+    const settings = { path: root, template: "{yyyy}/{MM}/{dd}/{name}", account: "maple", timezone: "Europe/Berlin" }
+    const { items, notes } = await capture(settings, "archive", later, names)
+
+    expect(items.map(({ path, stableId, day, flags }) => [text(path), stableId, day, flags]).toSorted()).toEqual([
+      ["2026/11/20/out-1-2.wav", "maple", "2026-11-20", []],
+      ["welcome.wav", "maple", "2026-03-29", ["unmatched"]],
+    ])
+    expect(notes.map(({ kind, path }) => [kind, text(path)])).toEqual([["unmatched", "welcome.wav"]])
   })
 })
 

@@ -99,6 +99,26 @@ describe("a template that is refused", () => {
   })
 })
 
+describe("where everything is one account's", () => {
+  const monitor = "{yyyy}/{MM}/{dd}/{name}"
+
+  test("the path says only the day", () => {
+    const parsed = parseTemplate(monitor, "maple")
+    expect(parsed.match(Buffer.from("2026/11/21/out-5551234-100.wav"))).toEqual({ stableId: "maple", day: "2026-11-21" })
+    expect(parsed.match(Buffer.from("2026/11/31/out-5551234-100.wav"))).toBeNull()
+    expect(parsed.match(Buffer.from("welcome.wav"))).toBeNull()
+  })
+
+  test("a reserved account may own it, as it was said and not found in a path", () => {
+    expect(parseTemplate(monitor, "mixed").match(Buffer.from("2026/11/21/x"))).toEqual({ stableId: "mixed", day: "2026-11-21" })
+  })
+
+  test("no path may name another", () => {
+    expect(() => parseTemplate(fusionpbx, "maple")).toThrow("{account} stands there, and the account is given beside it")
+    expect(() => parseTemplate("{yyyy}/{dd}/{name}", "maple")).toThrow("the month must stand there once")
+  })
+})
+
 const account = fc
   .string({ unit: "grapheme", minLength: 1, maxLength: 40 })
   .filter((id) => !/[/\p{Cc}]/u.test(id) && Buffer.byteLength(id) <= 200 && !["..", ".", "platform", "mixed", "catalog"].includes(id))

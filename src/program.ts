@@ -1,9 +1,11 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process"
 import type { Readable } from "node:stream"
-import { JobError, reasonOf } from "../errors.ts"
-import { commandGraceMs, stderrBytesMax } from "../limits.ts"
-import { formatDuration } from "../units.ts"
-import type { Environment } from "./source.ts"
+import { JobError, reasonOf } from "./errors.ts"
+import { commandGraceMs, stderrBytesMax } from "./limits.ts"
+import { formatDuration } from "./units.ts"
+
+/** What a program that is started sees as its environment: PATH, HOME, LANG and what the operator gave it, nothing inherited. */
+export type Environment = Readonly<Record<string, string>>
 
 export interface Program {
   readonly stdout: Readable
