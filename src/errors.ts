@@ -91,6 +91,8 @@ export type JobErrorCode =
   | "job/source" // the source cannot be read at all
   | "job/command" // an external program failed
   | "job/busy" // another process holds the lock
+  | "job/superseded" // another process has taken the lock since
+  | "job/time-limit" // it took longer than its job allows
   | "job/clock" // this machine's clock cannot be right
   | "job/not-durable" // fewer copies than promised
   | "job/spool-full" // too few sites answer, and nothing more may wait on this host
@@ -151,4 +153,18 @@ export function reasonOf(error: unknown): string {
 /** The errno code of a failed system call, such as "ENOENT"; undefined for anything else. */
 export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined
+}
+
+export type AlarmErrorCode =
+  | "alarm/unreachable" // the other side did not answer, or asked to be tried later
+  | "alarm/refused" // the other side will not take it, however often it is tried
+
+/** A channel did not take a notice. The message starts with the channel's name. */
+export class AlarmError extends BackupError {
+  readonly code: AlarmErrorCode
+
+  constructor(channel: string, code: AlarmErrorCode, message: string, details: ErrorDetails = {}) {
+    super(`${channel}: ${message}`, details)
+    this.code = code
+  }
 }

@@ -41,6 +41,38 @@ export const commitPacksMax = 60_000
 export const unlistedPackDaysMax = 7
 /** Classes shorter than the data bucket's quarantine cannot be kept. */
 export const classDaysMin = 28
+/** What no commit lists is kept as long as the quarantine: it may belong to a commit that is on its way. */
+export const unlistedPackDays = 28
+/** After its time a snapshot is kept for this much longer: clocks of sites differ, and whoever began to restore it shall end. */
+export const expiryGraceDays = 2
+/** A day named by a hold reaches into the days beside it, as people's days are not UTC's. */
+export const holdMarginDays = 1
+/** Why a hold is placed or lifted, as the log keeps it. */
+export const holdReasonMax = 1000
+/** Accounts that one legal hold names. */
+export const holdAccountsMax = 64
+/** Runs that were not whole, and are kept for longer all the same, in one day, week, month or year. */
+export const promotionTriesMax = 3
+/** How often whoever works on a state directory says that it does: a small write. */
+export const leaseRenewMs = 10_000
+/** After so long a silence it is stopped, or its machine hangs; no work keeps a process from a timer for minutes. */
+export const leaseExpiryMs = 5 * 60_000
+/** A due time that is noticed this late was missed: a machine under load is not, and one that was away is. */
+export const startGraceMs = 5 * 60_000
+/** Of due times that passed while nothing ran, at most so many are run one after the other: a day of hours. */
+export const catchUpRunsMax = 24
+/** A run that waits for another job's goes without it after this long: better a backup in the wrong order than none. */
+export const dependencyWaitMs = 6 * 3_600_000
+/** A due time whose run kills the process is not begun a fourth time. */
+export const dueAttemptsMax = 3
+/** A clock that was set back by less waits for due times that were run already; beyond it, the clock was wrong before, and due times count anew. */
+export const clockBackMaxMs = 3 * 3_600_000
+/** The scheduler looks at the clock at least this often: it may have been set. */
+export const clockLookMs = 20_000
+/** A job whose state directory another process holds is tried again after this long. */
+export const busyRetryMs = 30_000
+/** What is under way when the daemon is asked to end gets this long to do so by itself. */
+export const drainMs = 60_000
 /** One configuration or job file: a thousand sites fit; a parser is never given more. */
 export const configBytesMax = 256 * KiB
 /** Nesting of a configuration file; the deepest real key is five down. */
@@ -102,7 +134,7 @@ export const siteFailureMemoryMs = 5 * 60_000
 export const accountBytesMax = 200
 /** Entries looked at between two turns of the event loop: on a disk that seeks for each, uploads still wait less than a second. */
 export const walkSliceEntries = 64
-/** What is kept of a failing program's standard error: its last lines say why. */
+/** So much of a line of a failing program's standard error is looked at; some print a whole statement in one. */
 export const stderrBytesMax = 4 * KiB
 /** A program that was asked to end gets this long before it is killed. */
 export const commandGraceMs = 5000
@@ -128,6 +160,8 @@ export const headerStanzasMax = 32
 export const keyFileBytesMax = 64 * KiB
 /** JSON lines of one manifest part: small enough to be fetched and opened for one file. */
 export const manifestBytesTarget = 8 * MiB
+/** Members of one meta pack: whoever wants one account's list and remembers no places reads the whole pack. */
+export const metaMembersMax = 1000
 /** Partitions of one inventory part, at about 400 bytes each. */
 export const inventoryLinesMax = 20_000
 /** Members of one segment: as many one-byte files as fit it. */
@@ -244,5 +278,9 @@ export const namesPerStatementMax = 400
 export const dumpTimeoutMs = 24 * 3_600_000
 /** Call records that a search has on disk at once: room that any host has, and large enough that fetching is not done in crumbs. */
 export const traceBatchBytes = 256 * MiB
+/** Call records that are given back at once, as they lie on disk: in memory they take three times as much. */
+export const cdrPartBytes = 32 * MiB
+/** Into so many files they are sorted at most, all of them open: beyond 8 GiB the parts grow. */
+export const cdrPartsMax = 256
 /** Entries of a tree that a look at a source judges it by; a run looks at all. */
 export const sourceSampleMax = 2000

@@ -1,7 +1,8 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process"
 import type { Readable } from "node:stream"
+import { Complaint } from "./complaint.ts"
 import { JobError, reasonOf } from "./errors.ts"
-import { commandGraceMs, stderrBytesMax } from "./limits.ts"
+import { commandGraceMs } from "./limits.ts"
 import { formatDuration } from "./units.ts"
 
 /** What a program that is started sees as its environment: PATH, HOME, LANG and what the operator gave it, nothing inherited. */
@@ -30,7 +31,8 @@ export function startProgram(command: readonly [string, ...string[]], options: P
   const [name] = command
   const child = start(command, options.environment)
   const group = processGroup(child)
-  const lastError = lastLineOf(child.stderr)
+  const complaint = new Complaint(name, options.environment)
+  child.stderr.on("data", (chunk: Buffer) => complaint.add(chunk))
   let timedOut = false
 
   const timer = setTimeout(
@@ -47,9 +49,9 @@ export function startProgram(command: readonly [string, ...string[]], options: P
     child.once("error", (cause) => reject(commandError(name, `cannot be started: ${reasonOf(cause)}`, "", cause)))
     child.once("close", (status, killedBy) => {
       if (options.signal.aborted) reject(options.signal.reason)
-      else if (timedOut) reject(commandError(name, `did not end within ${formatDuration(options.timeoutMs)}`, lastError()))
-      else if (killedBy !== null) reject(commandError(name, `was ended by ${killedBy}`, lastError()))
-      else if (status !== 0) reject(commandError(name, `ended with status ${String(status)}`, lastError()))
+      else if (timedOut) reject(commandError(name, `did not end within ${formatDuration(options.timeoutMs)}`, complaint.text))
+      else if (killedBy !== null) reject(commandError(name, `was ended by ${killedBy}`, complaint.text))
+      else if (status !== 0) reject(commandError(name, `ended with status ${String(status)}`, complaint.text))
       else resolve()
     })
   })
@@ -81,8 +83,8 @@ type ReadableChild = ChildProcessByStdio<null, Readable, Readable>
 const timerMsMax = 2 ** 31 - 1
 
 /** A program that could not be started, failed, was killed or took too long. */
-function commandError(name: string, why: string, lastLine: string, cause?: unknown): JobError {
-  return new JobError("job/command", `${name}: ${why}${lastLine === "" ? "" : `: ${lastLine}`}`, cause === undefined ? {} : { cause })
+function commandError(name: string, why: string, complaint: string, cause?: unknown): JobError {
+  return new JobError("job/command", `${name}: ${why}${complaint === "" ? "" : `: ${complaint}`}`, cause === undefined ? {} : { cause })
 }
 
 function processGroup(child: ReadableChild): { readonly end: () => void } {
@@ -117,21 +119,3 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
     // It ended by itself in this moment, which is what was wanted.
   }
 }
-
-/** Keeps the end of a program's standard error and gives its last line, fit to be printed. */
-function lastLineOf(stderr: Readable): () => string {
-  let tail = Buffer.alloc(0)
-  stderr.on("data", (chunk: Buffer) => {
-    tail = Buffer.concat([tail, chunk]).subarray(-stderrBytesMax)
-  })
-  return () => {
-    const lines = tail
-      .toString("utf8")
-      .split("\n")
-      .map((line) => line.replace(/\p{Cc}/gu, " ").trim())
-    return (lines.findLast((line) => line !== "") ?? "").slice(0, lastLineMax)
-  }
-}
-
-/** A sentence of a report, not a dump: some programs print a whole statement in one line. */
-const lastLineMax = 300

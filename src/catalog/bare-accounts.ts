@@ -7,7 +7,7 @@ import { textOf } from "./rows.ts"
  */
 export function bareAccounts(catalog: Catalog): string[] {
   const sql = `SELECT DISTINCT stable_id FROM account_name AS named
-    WHERE stable_id NOT IN ('platform', 'mixed') AND NOT EXISTS (
+    WHERE current = 1 AND stable_id NOT IN ('platform', 'mixed') AND NOT EXISTS (
       SELECT 1 FROM account WHERE account.stable_id = named.stable_id
       OR account.stable_id IN (SELECT name FROM account_name AS other WHERE other.stable_id = named.stable_id)
     ) ORDER BY stable_id`

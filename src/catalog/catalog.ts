@@ -1,4 +1,4 @@
-import { existsSync, renameSync, rmSync } from "node:fs"
+import { existsSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 import { JobError, reasonOf } from "../errors.ts"
 import { schema, schemaVersion } from "./schema.ts"
@@ -13,32 +13,37 @@ export type Row = Readonly<Record<string, unknown>>
  */
 export class Catalog {
   readonly #database: DatabaseSync
+  readonly #path: string
   readonly #statements = new Map<string, StatementSync>()
 
-  private constructor(database: DatabaseSync) {
-    this.#database = database
+  private constructor(path: string, check: Check) {
+    this.#path = path
+    this.#database = openDatabase(path, check)
   }
 
-  /** Opens or makes the catalog. A damaged one is put aside under `<path>.damaged` and a new one begun; `onDamage` is told. */
+  /**
+   * Opens or makes the catalog. A damaged one is put aside under `<path>.damaged` and a new one begun; `onDamage` is told. What grows
+   * with what is backed up is not read for that: damage there is met later, fails what met it, and puts the catalog aside the next time.
+   */
   static open(path: string, onDamage: (reason: string) => void): Catalog {
     try {
-      return new Catalog(openDatabase(path))
+      return new Catalog(path, "small tables")
     } catch (error) {
       if (path === ":memory:" || !existsSync(path) || !isDamage(error)) {
         throw new JobError("job/target", `catalog ${path}: ${reasonOf(error)}`, { cause: error, hint: "check the state directory" })
       }
       onDamage(reasonOf(error))
       putAside(path)
-      return new Catalog(openDatabase(path))
+      return new Catalog(path, "small tables")
     }
   }
 
   /** For who only reads what is kept: a catalog that is damaged or locked is left as it is, and nothing is remembered. */
-  static openToRead(path: string): Catalog {
+  static openToRead(path: string, check: Check = "whole"): Catalog {
     try {
-      return new Catalog(openDatabase(path))
+      return new Catalog(path, check)
     } catch {
-      return new Catalog(openDatabase(":memory:"))
+      return new Catalog(":memory:", "small tables")
     }
   }
 
@@ -46,23 +51,35 @@ export class Catalog {
     try {
       this.#prepared(sql).run(...values)
     } catch (error) {
-      throw unwritable(error)
+      throw this.#failed(error)
     }
   }
 
   get(sql: string, ...values: SQLInputValue[]): Row | undefined {
-    return this.#prepared(sql).get(...values)
+    try {
+      return this.#prepared(sql).get(...values)
+    } catch (error) {
+      throw this.#failed(error)
+    }
   }
 
   all(sql: string, ...values: SQLInputValue[]): Row[] {
-    return this.#prepared(sql).all(...values)
+    try {
+      return this.#prepared(sql).all(...values)
+    } catch (error) {
+      throw this.#failed(error)
+    }
   }
 
   /** Rows one by one; a statement of its own, since the caller may ask other things meanwhile. */
   *each(sql: string, ...values: SQLInputValue[]): Generator<Row> {
-    const statement = this.#database.prepare(sql)
-    statement.setReadBigInts(true)
-    yield* statement.iterate(...values)
+    try {
+      const statement = this.#database.prepare(sql)
+      statement.setReadBigInts(true)
+      yield* statement.iterate(...values)
+    } catch (error) {
+      throw this.#failed(error)
+    }
   }
 
   /**
@@ -87,7 +104,7 @@ export class Catalog {
     } catch (error) {
       // Where the disk is full, SQLite has rolled it back already.
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK")
-      throw unwritable(error)
+      throw this.#failed(error)
     }
   }
 
@@ -110,6 +127,15 @@ export class Catalog {
     this.close()
   }
 
+  #failed(error: unknown): unknown {
+    if (!damageCodes.has(codeOf(error))) return unwritable(error)
+    if (this.#path !== ":memory:") writeFileSync(suspicion(this.#path), "")
+    return new JobError("job/target", `the catalog is damaged: ${reasonOf(error)}`, {
+      cause: error,
+      hint: "run again: it is put aside then, and what it remembered is read again",
+    })
+  }
+
   #prepared(sql: string): StatementSync {
     const known = this.#statements.get(sql)
     if (known !== undefined) return known
@@ -120,15 +146,24 @@ export class Catalog {
   }
 }
 
-function openDatabase(path: string): DatabaseSync {
+/** What is looked through when a catalog is opened. */
+type Check = "small tables" | "whole"
+
+/** Tables that grow with what is backed up: of millions of files, reading them takes longer than the run. */
+const grownTables: ReadonlySet<string> = new Set(["item", "item_pack", "stretch", "memory", "reference", "inventory", "meta_member"])
+
+function openDatabase(path: string, check: Check): DatabaseSync {
+  if (existsSync(path) && existsSync(suspicion(path))) throw new Error("file is malformed: damage was met when it was used last")
   const database = new DatabaseSync(path)
   try {
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -4000")
     const version = Number(database.prepare("PRAGMA user_version").get()?.user_version ?? 0)
     if (version !== 0 && version !== schemaVersion)
       throw new Error(`schema ${String(version)} is not this release's ${String(schemaVersion)}`)
-    const check = database.prepare("PRAGMA quick_check(1)").get()?.quick_check
-    if (check !== "ok") throw new Error(`file is malformed: ${String(check)}`)
+    for (const pragma of check === "whole" ? ["quick_check(1)"] : smallTables(database)) {
+      const answer = database.prepare(`PRAGMA ${pragma}`).get()?.quick_check
+      if (answer !== "ok") throw new Error(`file is malformed: ${String(answer)}`)
+    }
     if (version === 0) database.exec(`BEGIN; ${schema}; PRAGMA user_version = ${String(schemaVersion)}; COMMIT`)
     return database
   } catch (error) {
@@ -137,17 +172,34 @@ function openDatabase(path: string): DatabaseSync {
   }
 }
 
+function smallTables(database: DatabaseSync): string[] {
+  const names = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all()
+  return names.flatMap(({ name }) => (grownTables.has(String(name)) ? [] : `quick_check('${String(name)}')`))
+}
+
+/** SQLite's codes for a file that is not what it wrote. */
+const damageCodes: ReadonlySet<number> = new Set([11, 26])
+
 /** SQLite's codes for a disk that is full, fails or may not be written. */
 const diskCodes: ReadonlySet<number> = new Set([8, 10, 13])
 
 /** A disk that takes no more is no bug: someone can make room. */
 function unwritable(error: unknown): unknown {
-  if (!(error instanceof Error) || !("errcode" in error) || typeof error.errcode !== "number") return error
-  if (!diskCodes.has(error.errcode & 0xff)) return error
-  return new JobError("job/target", `the catalog cannot be written: ${error.message}`, {
+  if (!diskCodes.has(codeOf(error))) return error
+  return new JobError("job/target", `the catalog cannot be written: ${reasonOf(error)}`, {
     cause: error,
     hint: "make room in the state directory, then run again: what was captured is not read twice",
   })
+}
+
+/** SQLite's code of an error without its details; 0 of another's. */
+function codeOf(error: unknown): number {
+  return error instanceof Error && "errcode" in error && typeof error.errcode === "number" ? error.errcode & 0xff : 0
+}
+
+/** What says that damage was met in a catalog. */
+function suspicion(path: string): string {
+  return `${path}.suspect`
 }
 
 function isDamage(error: unknown): boolean {
@@ -157,5 +209,6 @@ function isDamage(error: unknown): boolean {
 function putAside(path: string): void {
   for (const suffix of ["-wal", "-shm"]) rmSync(path + suffix, { force: true })
   rmSync(`${path}.damaged`, { force: true })
+  rmSync(suspicion(path), { force: true })
   renameSync(path, `${path}.damaged`)
 }

@@ -1,10 +1,12 @@
 import { z } from "zod"
-import { type Digest, digestSchema } from "../digest.ts"
+import { type Digest, digestOf } from "../digest.ts"
+import { digestSchema } from "../digest-schema.ts"
 import { type InventoryPartition, inventoryPartitionSchema } from "../format/inventory.ts"
 import type { Extent, ManifestItem } from "../format/manifest.ts"
 import type { PackName } from "../format/names.ts"
 import type { Catalog, Row } from "./catalog.ts"
 import { bigintOf, blobOf, nullable, numberOf, textOf } from "./rows.ts"
+import { forgetStretches } from "./stretches.ts"
 
 /** An item as it was captured, and for whom. */
 export interface CapturedItem extends ManifestItem {
@@ -119,10 +121,12 @@ export class Items {
 
   /** Items as a snapshot lists them, read back from the sites: committed, and recognised by size and time alone. */
   recall(items: readonly CapturedItem[], packs: readonly RecordedPack[], commit: Digest): void {
+    forgetStretches(this.#catalog, this.dataset)
     this.record(items, packs, 0)
     this.#catalog.transaction(() => {
       const sql = "UPDATE item SET state = 1, commit_sha = ? WHERE dataset = ? AND path = ?"
       for (const { path } of items) this.#catalog.run(sql, commit, this.dataset, path)
+      this.#restOn(commit)
     })
   }
 
@@ -194,8 +198,10 @@ export class Items {
   committed(commit: Digest, packs: readonly Digest[], options: CommittedOptions): void {
     this.#catalog.transaction(() => {
       this.#rememberManifests(options.manifests)
-      this.#catalog.run("DELETE FROM item WHERE dataset = ? AND missing IS NOT NULL", this.dataset)
+      this.#catalog.run("DELETE FROM item INDEXED BY item_missing WHERE dataset = ? AND missing IS NOT NULL", this.dataset)
+      this.#restOn(commit)
       if (options.mode === "state") {
+        this.#catalog.run("DELETE FROM item_commit WHERE dataset = ? AND commit_sha <> ?", this.dataset, commit)
         this.#catalog.run("DELETE FROM item WHERE dataset = ? AND run <> ?", this.dataset, options.run)
         this.#catalog.run(
           "DELETE FROM item_pack WHERE dataset = ? AND path NOT IN (SELECT path FROM item WHERE dataset = ?)",
@@ -208,8 +214,9 @@ export class Items {
         const pending = "SELECT path FROM item WHERE dataset = ? AND state = 0"
         this.#catalog.run(`DELETE FROM item_pack WHERE dataset = ? AND path IN (${pending})`, this.dataset, this.dataset)
       }
-      const where = options.mode === "state" ? "run = ?" : "state = 0 AND run <= ?"
-      this.#catalog.run(`UPDATE item SET state = 1, commit_sha = ? WHERE dataset = ? AND ${where}`, commit, this.dataset, options.run)
+      // Of an archive's items few are pending, and SQLite would look through all of them.
+      const [rows, where] = options.mode === "state" ? ["item", "run = ?"] : ["item INDEXED BY item_pending", "state = 0 AND run <= ?"]
+      this.#catalog.run(`UPDATE ${rows} SET state = 1, commit_sha = ? WHERE dataset = ? AND ${where}`, commit, this.dataset, options.run)
       for (const pack of packs) this.#catalog.run("UPDATE pack SET listed = 1 WHERE sha256 = ?", pack)
     }, "durable")
   }
@@ -269,10 +276,14 @@ export class Items {
     })
   }
 
-  /** The commits that items of this dataset rest on. */
+  #restOn(commit: Digest): void {
+    this.#catalog.run("INSERT OR IGNORE INTO item_commit (dataset, commit_sha) VALUES (?, ?)", this.dataset, commit)
+  }
+
+  /** The commits that items of this dataset rest on; perhaps more, whose items were captured again. */
   commitsInUse(): Digest[] {
-    const rows = this.#catalog.all("SELECT DISTINCT commit_sha FROM item WHERE dataset = ? AND commit_sha IS NOT NULL", this.dataset)
-    return rows.map((row) => digestSchema.parse(textOf(row, "commit_sha")))
+    const rows = this.#catalog.all("SELECT commit_sha FROM item_commit WHERE dataset = ?", this.dataset)
+    return rows.map((row) => digestOf(textOf(row, "commit_sha")))
   }
 
   /** When a commit says it was written; undefined where the catalog does not know it. */
@@ -281,9 +292,14 @@ export class Items {
     return row === undefined ? undefined : textOf(row, "time")
   }
 
-  /** Forgets what rests on a commit that no site lists any more: it will be captured again. */
-  forgetCommit(commit: Digest): void {
-    this.#catalog.run("DELETE FROM item WHERE dataset = ? AND commit_sha = ?", this.dataset, commit)
+  /** Forgets what rests on a commit that no site lists any more: it will be captured again. Says whether anything did. */
+  forgetCommit(commit: Digest): boolean {
+    return this.#catalog.transaction(() => {
+      const resting = this.#catalog.get("SELECT 1 FROM item WHERE dataset = ? AND commit_sha = ? LIMIT 1", this.dataset, commit)
+      this.#catalog.run("DELETE FROM item WHERE dataset = ? AND commit_sha = ?", this.dataset, commit)
+      this.#catalog.run("DELETE FROM item_commit WHERE dataset = ? AND commit_sha = ?", this.dataset, commit)
+      return resting !== undefined
+    })
   }
 
   #upsert(item: CapturedItem, run: number): void {
@@ -349,7 +365,7 @@ export function findPack(catalog: Catalog, sha256: Digest): RecordedPack | undef
 
 function packOf(row: Row): RecordedPack {
   return {
-    sha256: digestSchema.parse(textOf(row, "sha256")),
+    sha256: digestOf(textOf(row, "sha256")),
     agent: textOf(row, "agent"),
     class: textOf(row, "class"),
     kind: textOf(row, "kind") === "meta" ? "meta" : "pack",
@@ -390,7 +406,7 @@ function knownOf(row: Row): KnownItem {
     account: textOf(row, "account"),
     epoch: textOf(row, "epoch"),
     class: textOf(row, "class"),
-    sha256: nullable(row, "sha256", (of, column) => digestSchema.parse(textOf(of, column))),
+    sha256: nullable(row, "sha256", (of, column) => digestOf(textOf(of, column))),
     pending: numberOf(row, "state") === 0,
   }
 }
@@ -433,7 +449,7 @@ function decodeExtents(text: string): Extent[] {
     const [segmentOffset, segmentLength, frameOffset, frameLength, skip, length] = numbers.map(Number)
     if (length === undefined || skip === undefined || frameLength === undefined || frameOffset === undefined)
       throw new TypeError("catalog: bad extent")
-    if (segmentLength === undefined || segmentOffset === undefined) throw new TypeError("catalog: bad extent")
-    return { pack: digestSchema.parse(pack), segmentOffset, segmentLength, frameOffset, frameLength, skip, length }
+    if (segmentLength === undefined || segmentOffset === undefined || pack === undefined) throw new TypeError("catalog: bad extent")
+    return { pack: digestOf(pack), segmentOffset, segmentLength, frameOffset, frameLength, skip, length }
   })
 }

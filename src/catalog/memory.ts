@@ -1,6 +1,6 @@
 import type { SourceMemory } from "../source/source.ts"
 import type { Catalog } from "./catalog.ts"
-import { blobOf, textOf } from "./rows.ts"
+import { blobOf, numberOf, textOf } from "./rows.ts"
 
 /** What the source of a dataset remembers; an entry counts while the item of the piece that holds it is remembered itself. */
 export function sourceMemory(catalog: Catalog, dataset: string): SourceMemory {
@@ -45,13 +45,26 @@ function successor(prefix: Uint8Array): Uint8Array | null {
 
 /** The stable id of the account that a name stands for. */
 export function accountNamed(catalog: Catalog, name: string): string | undefined {
-  const row = catalog.get("SELECT stable_id FROM account_name WHERE name = ?", name)
+  const row = catalog.get("SELECT stable_id FROM account_name WHERE name = ? AND current = 1", name)
   return row === undefined ? undefined : textOf(row, "stable_id")
+}
+
+/** Whose a name is and was, by their stable ids. Only where nobody has had it, the names that differ by case are meant. */
+export function accountsEverNamed(catalog: Catalog, name: string): { readonly now: readonly string[]; readonly before: readonly string[] } {
+  const exact = catalog.all("SELECT stable_id, current FROM account_name WHERE name = ? ORDER BY stable_id", name)
+  const folded = "SELECT stable_id, current FROM account_name WHERE lower(name) = lower(?) ORDER BY stable_id"
+  const rows = exact.length > 0 ? exact : catalog.all(folded, name)
+  const now = new Set(rows.filter((row) => numberOf(row, "current") === 1).map((row) => textOf(row, "stable_id")))
+  const all = new Set(rows.map((row) => textOf(row, "stable_id")))
+  return { now: [...now], before: [...all.difference(now)] }
 }
 
 /** Says what an account is called today. A name that belonged to another account is this one's from now on. */
 export function rememberAccountNames(catalog: Catalog, stableId: string, names: readonly string[]): void {
   catalog.transaction(() => {
-    for (const name of names) catalog.run("INSERT OR REPLACE INTO account_name (name, stable_id) VALUES (?, ?)", name, stableId)
+    for (const name of names) {
+      catalog.run("UPDATE account_name SET current = 0 WHERE name = ? AND stable_id <> ?", name, stableId)
+      catalog.run("INSERT OR REPLACE INTO account_name (name, stable_id, current) VALUES (?, ?, 1)", name, stableId)
+    }
   })
 }

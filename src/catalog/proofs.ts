@@ -22,3 +22,9 @@ export function lastProof(catalog: Catalog, dataset: string): Proof | undefined 
   const outcome = textOf(row, "outcome") === "ok" ? "ok" : "findings"
   return { dataset, rung: textOf(row, "rung"), outcome, time: textOf(row, "time"), commit: textOf(row, "commit_sha") }
 }
+
+/** Every commit that a verification of this host found whole, and how far it went. */
+export function provenCommits(catalog: Catalog): { readonly commit: string; readonly rung: string }[] {
+  const rows = catalog.all("SELECT DISTINCT commit_sha, rung FROM proof WHERE outcome = 'ok' AND rung <> 'none'")
+  return rows.map((row) => ({ commit: textOf(row, "commit_sha"), rung: textOf(row, "rung") }))
+}

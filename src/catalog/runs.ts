@@ -10,10 +10,12 @@ export interface RunRow {
   readonly outcome: string | null
   /** The report as JSON. */
   readonly report: string | null
+  /** The number of the lease under which it wrote. */
+  readonly fence: number
 }
 
-export function beginRun(catalog: Catalog, run: { readonly id: string; readonly job: string; readonly started: string }): number {
-  catalog.run("INSERT INTO run (id, job, started) VALUES (?, ?, ?)", run.id, run.job, run.started)
+export function beginRun(catalog: Catalog, run: Pick<RunRow, "id" | "job" | "started" | "fence">): number {
+  catalog.run("INSERT INTO run (id, job, started, fence) VALUES (?, ?, ?, ?)", run.id, run.job, run.started, run.fence)
   const row = catalog.get("SELECT number FROM run WHERE id = ?", run.id)
   if (row === undefined) throw new Error("catalog: a run just begun is not there")
   return numberOf(row, "number")
@@ -36,6 +38,12 @@ export function listRuns(catalog: Catalog, options: { readonly job?: string; rea
       ? catalog.all("SELECT * FROM run ORDER BY number DESC LIMIT ?", options.limit)
       : catalog.all("SELECT * FROM run WHERE job = ? ORDER BY number DESC LIMIT ?", options.job, options.limit)
   return rows.map(runOf)
+}
+
+/** When the newest run of a job began that captured all it was asked to. */
+export function newestGood(catalog: Catalog, job: string): string | undefined {
+  const row = catalog.get("SELECT started FROM run WHERE job = ? AND outcome = 'ok' ORDER BY number DESC LIMIT 1", job)
+  return row === undefined ? undefined : textOf(row, "started")
 }
 
 /** Newest first, one by one. */
@@ -66,5 +74,6 @@ function runOf(row: Row): RunRow {
     ended: nullable(row, "ended", textOf),
     outcome: nullable(row, "outcome", textOf),
     report: nullable(row, "report", textOf),
+    fence: numberOf(row, "fence"),
   }
 }

@@ -1,5 +1,5 @@
 /** A catalog of another version is put aside and rebuilt: it is a cache. */
-export const schemaVersion = 4
+export const schemaVersion = 5
 
 export const schema = `
 -- Who an account is to its platform, and the identity it is encrypted to. key_bytes is kept until the key object is registered.
@@ -57,7 +57,30 @@ CREATE TABLE item (
 CREATE INDEX item_whole ON item (dataset, account, epoch, class, path) WHERE day = '';
 -- Files of an archive by day: without the row itself, for what is asked of weeks at once.
 CREATE INDEX item_day ON item (dataset, day, run) WHERE day <> '' AND type = 'file' AND missing IS NULL;
+-- Few, and asked for at each commit.
+CREATE INDEX item_missing ON item (dataset, path) WHERE missing IS NOT NULL;
 CREATE INDEX item_pending ON item (dataset, state, account, epoch, class, day, path) WHERE state = 0;
+
+-- Commits that items rest on, or did.
+CREATE TABLE item_commit (
+  dataset    TEXT NOT NULL,
+  commit_sha TEXT NOT NULL,
+  PRIMARY KEY (dataset, commit_sha)
+) STRICT, WITHOUT ROWID;
+
+-- Files of an archive that stand side by side, by the path of the first: all were found as their items say, and a seal over that tells it
+-- the next time. It rests on their items.
+CREATE TABLE stretch (
+  dataset TEXT NOT NULL,
+  path    BLOB NOT NULL,
+  seal    BLOB NOT NULL,
+  account TEXT NOT NULL,
+  class   TEXT NOT NULL,
+  PRIMARY KEY (dataset, path)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER item_forgotten AFTER DELETE ON item WHEN OLD.missing IS NULL BEGIN
+  DELETE FROM stretch WHERE dataset = OLD.dataset;
+END;
 
 -- Which packs an item's bytes are in, so that items of a lost pack can be found.
 CREATE TABLE item_pack (
@@ -78,21 +101,28 @@ CREATE TABLE memory (
   PRIMARY KEY (dataset, collection, key)
 ) STRICT, WITHOUT ROWID;
 
--- Which account a name stands for: what paths call it, and what its platform's database says.
+-- Which account a name stands for: what paths call it, and what its platform's database says. current is 0 where the name became
+-- another account's.
 CREATE TABLE account_name (
-  name      TEXT PRIMARY KEY,
-  stable_id TEXT NOT NULL
+  name      TEXT NOT NULL,
+  stable_id TEXT NOT NULL,
+  current   INTEGER NOT NULL,
+  PRIMARY KEY (name, stable_id)
 ) STRICT, WITHOUT ROWID;
 
--- Rows that point at media, until the job of the media has been held against them.
+-- Rows that point at media, until the job of the media has been held against them. files is the profile's name of where the medium is,
+-- row_key what tells the row apart, empty where nothing does.
 CREATE TABLE reference (
   dataset   TEXT NOT NULL,
   path      BLOB NOT NULL,
+  files     TEXT NOT NULL,
+  row_key   BLOB NOT NULL,
   stable_id TEXT NOT NULL,
   day       TEXT NOT NULL,
   ended     TEXT NOT NULL,
-  PRIMARY KEY (dataset, path)
+  PRIMARY KEY (dataset, path, files, row_key)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX reference_row ON reference (dataset, row_key) WHERE row_key <> x'';
 
 -- What runs found that may be damage. state: 0 in no log yet, 1 open, 2 lifted. numbers is a JSON object of integers.
 CREATE TABLE anomaly (
@@ -254,6 +284,30 @@ CREATE TABLE run (
   started TEXT NOT NULL,
   ended   TEXT,
   outcome TEXT,
-  report  TEXT
+  report  TEXT,
+  fence   INTEGER NOT NULL
 ) STRICT;
+-- What is asked of each job: its newest runs.
+CREATE INDEX run_job ON run (job, number);
+
+-- How far the scheduler is with each job: every due time up to handled was run or is in missed. due is that of the run under way, begun
+-- at that moment for the so manieth time. Of another schedule than this, the due times are others.
+CREATE TABLE schedule (
+  job      TEXT PRIMARY KEY,
+  schedule TEXT NOT NULL,
+  handled  TEXT NOT NULL,
+  due      TEXT,
+  begun    TEXT,
+  attempts INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Due times that were not run, and why: those that follow one another for one reason as one row.
+CREATE TABLE missed (
+  job    TEXT NOT NULL,
+  first  TEXT NOT NULL,
+  last   TEXT NOT NULL,
+  count  INTEGER,
+  reason TEXT NOT NULL,
+  PRIMARY KEY (job, first)
+) STRICT, WITHOUT ROWID;
 `

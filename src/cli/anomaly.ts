@@ -9,17 +9,14 @@ import { openAgentLog, openReader } from "../wiring/world.ts"
 import type { Bench } from "./bench.ts"
 import { Questions } from "./init-ask.ts"
 import { manual } from "./manual.ts"
+import { personFrom } from "./person.ts"
 import { rendererFor } from "./progress.ts"
 
-export function addAnomalyCommands(program: Command, bench: Bench): void {
-  const anomaly = program
-    .command("anomaly")
-    .helpGroup("Backups")
-    .summary("list and lift anomalies")
-    .description(
-      "Lists and lifts anomalies: a table or a source that became empty, a whole that shrank, recordings that went or changed by the " +
-        "hundred, a copy that failed. While one is open, nothing of its dataset expires.",
-    )
+export function addAnomalyCommands(anomaly: Command, bench: Bench): void {
+  anomaly.description(
+    "Lists and lifts anomalies: a table or a source that became empty, a whole that shrank, recordings that went or changed by the " +
+      "hundred, a copy that failed. While one is open, nothing of its dataset expires.",
+  )
   addList(anomaly, bench)
   addLift(anomaly, bench)
 }
@@ -155,12 +152,6 @@ async function lift(id: string, options: LiftOptions, bench: Bench): Promise<voi
   } finally {
     renderer.end()
   }
-}
-
-function personFrom({ by }: LiftOptions, { env }: Bench): string {
-  const name = (by ?? env.SUDO_USER ?? env.USER ?? env.LOGNAME ?? "").trim()
-  if (name !== "" && name.length <= 200) return name
-  throw new ConfigError("config/usage", "--by: expected a name of 1 to 200 characters: this host does not say who is asking")
 }
 
 // Nothing is locked while a person thinks.

@@ -1,16 +1,15 @@
 import { existsSync } from "node:fs"
 import { join } from "node:path"
-import { z } from "zod"
-import { Catalog } from "../catalog/catalog.ts"
+import type { Catalog } from "../catalog/catalog.ts"
 import { type Clock, type Sleep, systemSleep } from "../clock.ts"
 import { ConfigError } from "../errors.ts"
 import type { Random } from "../random.ts"
 import { type Paint, paintWith } from "../report/paint.ts"
+import { isTimeZone } from "../time-zone.ts"
 import { parseDuration } from "../units.ts"
-import { type Loaded, loadConfig } from "../wiring/config.ts"
+import type { Loaded } from "../wiring/config.ts"
 import type { Io } from "../wiring/io.ts"
 import type { Environment } from "../wiring/locate.ts"
-import { isTimeZone } from "../wiring/rules.ts"
 import { type Exit, TimeLimitReached, worse } from "./exit.ts"
 import { formatMoment } from "./moment.ts"
 import { Output, type Stream } from "./output.ts"
@@ -32,19 +31,17 @@ export interface Process {
   readonly cwd?: string
 }
 
-const flagsSchema = z.object({
-  config: z.string().optional(),
-  jobs: z.string().optional(),
-  state: z.string().optional(),
-  agent: z.string().optional(),
-  timezone: z.string().optional(),
-  json: z.boolean().default(false),
-  quiet: z.boolean().default(false),
-  color: z.boolean().default(true),
-})
-
 /** Options that every command takes. */
-export type Flags = z.output<typeof flagsSchema>
+export interface Flags {
+  readonly config?: string | undefined
+  readonly jobs?: string | undefined
+  readonly state?: string | undefined
+  readonly agent?: string | undefined
+  readonly timezone?: string | undefined
+  readonly json: boolean
+  readonly quiet: boolean
+  readonly color: boolean
+}
 
 /**
  * What commands share: the process, the flags that all of them take, and the way to the configuration. Data goes to `out`, messages to
@@ -59,12 +56,12 @@ export class Bench {
   readonly stdout: Output
   readonly stderr: Output
   readonly cwd: string
-  readonly #flags: () => unknown
+  readonly #flags: () => Partial<Flags>
   #signal: AbortSignal
   #exit: Exit = "done"
   #loaded: Promise<Loaded> | undefined
 
-  constructor(outer: Process, flags: () => unknown) {
+  constructor(outer: Process, flags: () => Partial<Flags>) {
     this.env = outer.env
     this.clock = outer.clock
     this.random = outer.random
@@ -77,7 +74,7 @@ export class Bench {
   }
 
   get flags(): Flags {
-    return flagsSchema.parse(this.#flags())
+    return { json: false, quiet: false, color: true, ...this.#flags() }
   }
 
   /** Aborted by Ctrl-C, SIGTERM and the time limit. */
@@ -150,9 +147,15 @@ export class Bench {
 
   /** The configuration of this host, read once. */
   load(): Promise<Loaded> {
-    const { config, jobs, state, agent } = this.flags
-    this.#loaded ??= loadConfig({ env: this.env, cwd: this.cwd, flags: { config, jobs, state, agent } })
+    this.#loaded ??= this.#load()
     return this.#loaded
+  }
+
+  // The help of a command needs none of what reads a configuration.
+  async #load(): Promise<Loaded> {
+    const { config, jobs, state, agent } = this.flags
+    const { loadConfig } = await import("../wiring/config.ts")
+    return await loadConfig({ env: this.env, cwd: this.cwd, flags: { config, jobs, state, agent } })
   }
 
   /** What wiring needs to open a world; what the world tells goes to `renderer`. */
@@ -164,7 +167,9 @@ export class Bench {
   /** This host's memory of its runs, for looking at; null where it has none yet. A run may be writing to it meanwhile. */
   async openCatalog(): Promise<Catalog | null> {
     const path = join((await this.load()).config.state, "catalog.sqlite")
-    return existsSync(path) ? Catalog.open(path, (reason) => this.note(`the catalog was damaged (${reason}) and put aside`)) : null
+    if (!existsSync(path)) return null
+    const { Catalog } = await import("../catalog/catalog.ts")
+    return Catalog.open(path, (reason) => this.note(`the catalog was damaged (${reason}) and put aside`))
   }
 
   #hasColour(output: Output): boolean {

@@ -2,11 +2,8 @@ import { Argument, type Command } from "commander"
 import type { Bench } from "./bench.ts"
 import { manual } from "./manual.ts"
 
-export function addCompletionCommand(program: Command, bench: Bench): void {
-  const command = program
-    .command("completion")
-    .helpGroup("Help")
-    .summary("print completions for a shell")
+export function addCompletionCommand(command: Command, bench: Bench, program: Command): void {
+  command
     .description("Prints a script that completes commands and options in a shell.")
     .addArgument(new Argument("<shell>", "which shell").choices(["bash"]))
     .action(() => bench.stdout.write(bashScript(program)))

@@ -8,12 +8,8 @@ import { show } from "../wiring/show.ts"
 import type { Bench } from "./bench.ts"
 import { manual } from "./manual.ts"
 
-export function addConfigCommands(program: Command, bench: Bench): void {
-  const config = program
-    .command("config")
-    .helpGroup("Setting up")
-    .summary("check, show and explain the configuration")
-    .description("Checks, shows and explains the configuration and the job files.")
+export function addConfigCommands(config: Command, bench: Bench): void {
+  config.description("Checks, shows and explains the configuration and the job files.")
   addValidate(config, bench)
   addShow(config, bench)
   addExplain(config, bench)

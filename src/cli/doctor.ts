@@ -6,11 +6,8 @@ import { exitCodes } from "./exit.ts"
 import { findingLines } from "./finding.ts"
 import { manual } from "./manual.ts"
 
-export function addDoctorCommand(program: Command, bench: Bench): void {
-  const command = program
-    .command("doctor")
-    .helpGroup("Setting up")
-    .summary("look at everything a run on this host needs")
+export function addDoctorCommand(command: Command, bench: Bench): void {
+  command
     .description(
       "Looks at Node, configuration, trust, keys, state, sites, clocks, sources and jobs, and for identities that were left on a backup " +
         "host. Each finding says what to do about it. Nothing is mended by itself.",

@@ -1,4 +1,13 @@
-import type { BackupError, ConfigErrorCode, FormatErrorCode, JobErrorCode, KeyErrorCode, SiteErrorCode, VaultErrorCode } from "../errors.ts"
+import type {
+  AlarmErrorCode,
+  BackupError,
+  ConfigErrorCode,
+  FormatErrorCode,
+  JobErrorCode,
+  KeyErrorCode,
+  SiteErrorCode,
+  VaultErrorCode,
+} from "../errors.ts"
 
 /** How a command ends. Scripts and monitoring rely on these numbers; `holdline help exit-codes` prints them. */
 export const exitCodes = {
@@ -38,7 +47,7 @@ export function worse(a: Exit, b: Exit): Exit {
   return byGravity.indexOf(a) >= byGravity.indexOf(b) ? a : b
 }
 
-type ErrorCode = SiteErrorCode | FormatErrorCode | ConfigErrorCode | JobErrorCode | KeyErrorCode | VaultErrorCode
+type ErrorCode = SiteErrorCode | FormatErrorCode | ConfigErrorCode | JobErrorCode | KeyErrorCode | VaultErrorCode | AlarmErrorCode
 
 const exitByError: Readonly<Record<ErrorCode, Exit>> = {
   "site/not-found": "notFound",
@@ -62,6 +71,8 @@ const exitByError: Readonly<Record<ErrorCode, Exit>> = {
   "job/source": "failed",
   "job/command": "failed",
   "job/busy": "busy",
+  "job/superseded": "busy",
+  "job/time-limit": "timeout",
   "job/clock": "failed",
   "job/not-durable": "failed",
   "job/spool-full": "failed",
@@ -76,6 +87,8 @@ const exitByError: Readonly<Record<ErrorCode, Exit>> = {
   "key/rollback": "denied",
   "key/misplaced": "denied",
   "key/repeated": "failed",
+  "alarm/unreachable": "failed",
+  "alarm/refused": "failed",
   "vault/unreachable": "failed",
   "vault/lost": "failed",
   "vault/incomplete": "failed",

@@ -38,11 +38,8 @@ const environment = [
   "({credential: NAME}, from $CREDENTIALS_DIRECTORY). A variable that is set to nothing counts as not set.",
 ]
 
-export function addHelpCommand(program: Command, bench: Bench): void {
-  const command = program
-    .command("help")
-    .helpGroup("Help")
-    .summary(`explain a command, or one of ${Object.keys(topics).join(", ")}`)
+export function addHelpCommand(command: Command, bench: Bench, program: Command): void {
+  command
     .description("Prints the help of a command, or a page on exit codes, references to snapshots, or environment variables.")
     .argument("[command...]", `a command such as "restore run", or one of ${Object.keys(topics).join(", ")}`)
     .action((words: string[]) => {

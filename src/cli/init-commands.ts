@@ -5,14 +5,10 @@ import { addInitHostCommand } from "./init-host.ts"
 import { addInitJobCommand } from "./init-job.ts"
 import { addInitKeysCommand } from "./init-keys.ts"
 
-export function addInitCommands(program: Command, bench: Bench): void {
-  const init = program
-    .command("init")
-    .helpGroup("Setting up")
-    .summary("make keys, set up a host, write a job")
-    .description(
-      "Sets Holdline up: the keys on an operator's machine, a backup host, a job. `init host` does all of it on one machine, to try things out.",
-    )
+export function addInitCommands(init: Command, bench: Bench): void {
+  init.description(
+    "Sets Holdline up: the keys on an operator's machine, a backup host, a job. `init host` does all of it on one machine, to try things out.",
+  )
   addInitHostCommand(init, bench)
   addInitKeysCommand(init, bench)
   addInitAgentCommand(init, bench)

@@ -1,68 +1,108 @@
+import { existsSync } from "node:fs"
+import { join } from "node:path"
 import type { Command } from "commander"
-import { table } from "../report/table.ts"
-import { formatDuration } from "../units.ts"
+import type { Catalog } from "../catalog/catalog.ts"
+import { isHeld } from "../catalog/lock.ts"
+import { listRuns, newestGood, type RunRow } from "../catalog/runs.ts"
+import { missedSince, type ScheduleProgress, scheduleProgress } from "../catalog/schedule.ts"
+import { type JobStanding, jobsText, type LastOutcome } from "../report/jobs.ts"
 import type { Job } from "../wiring/jobs.ts"
 import type { Bench } from "./bench.ts"
 import { manual } from "./manual.ts"
+import { scheduledJob } from "./scheduled.ts"
 
-export function addJobsCommand(program: Command, bench: Bench): void {
-  const command = program
-    .command("jobs")
-    .helpGroup("Backups")
-    .summary("list the jobs")
-    .description("Lists the jobs of this host: what each captures, when, where to, and what was promised for it.")
+export function addJobsCommand(command: Command, bench: Bench): void {
+  command
+    .description(
+      "Lists the jobs of this host: when each ran last and how that ended, when it runs next, and how old its newest good run is.",
+    )
     .action(() => listJobs(bench))
   manual(command, {
     examples: [
       ["holdline jobs", "all jobs"],
-      ["holdline jobs --json", "one JSON line for each, then a summary"],
+      ["holdline jobs --json", "one JSON line for each, with what it captures and where to, then a summary"],
     ],
-    reads: "the configuration and the job files",
+    reads: "the configuration, the job files and this host's catalog; no site",
     writes: "nothing",
-    exits: ["done", "usage"],
+    exits: ["done", "usage", "notFound"],
   })
 }
 
 async function listJobs(bench: Bench): Promise<void> {
-  const { jobs, invalidJobs, jobsPath } = await bench.load()
-  const { paint } = bench
-  const rows = [...jobs.values()].map((job) => {
-    const { objective } = job
-    const promise = objective === undefined ? ["", ""] : [formatDuration(objective.rpo), formatDuration(objective.rto)]
-    return [job.name, job.mode, job.source.kind, job.class, job.sites.join(" "), scheduleText(job), ...promise]
-  })
-  const wrong = [...invalidJobs.keys()].map((name) => [name, paint.status("bad", "wrong")])
-  if (rows.length + wrong.length > 0) {
-    const headings = ["JOB", "MODE", "SOURCE", "CLASS", "SITES", "SCHEDULE", ">RPO", ">RTO"]
-    bench.out(...table(headings, [...rows, ...wrong].toSorted(byName)))
-  }
-  for (const job of jobs.values()) {
-    const { name, dataset, mode, source, sites, schedule, timezone, objective, durable } = job
-    const seconds = objective === undefined ? undefined : { rpo: objective.rpo / 1000, rto: objective.rto / 1000 }
-    bench.record("job", {
-      name,
-      dataset,
-      mode,
-      source: source.kind,
-      class: job.class,
-      sites,
-      schedule,
-      timezone,
-      objective: seconds,
-      durable,
-    })
-  }
+  const { jobs, invalidJobs, jobsPath, config } = await bench.load()
+  using catalog = await bench.openCatalog()
+  const progress = catalog === null ? new Map<string, ScheduleProgress>() : scheduleProgress(catalog)
+  const now = bench.clock.now().getTime()
+  const isRunning = holds(join(config.state, "lock"))
+  const standings = [...jobs.values()].map((job) => standingOf(job, { catalog, progress, now, isRunning, agent: config.agent }))
+  const wrong = [...invalidJobs.keys()]
+  bench.out(...jobsText(standings, wrong, { paint: bench.paint, moment: (time) => bench.moment(time) }))
+  for (const [index, job] of [...jobs.values()].entries()) bench.record("job", { ...describe(job), ...standings[index] })
   for (const [name, { code, message }] of invalidJobs) bench.record("invalid-job", { name, code, message })
-  bench.record("summary", { command: "jobs", jobs: jobs.size, invalidJobs: invalidJobs.size })
+  const served = holds(join(config.state, "serve-lock"))
+  bench.record("summary", { command: "jobs", jobs: jobs.size, invalidJobs: invalidJobs.size, served })
 
-  if (rows.length + wrong.length === 0) bench.note(`no jobs in ${jobsPath}`, bench.notePaint.next("holdline init job"))
+  if (jobs.size + wrong.length === 0) bench.note(`no jobs in ${jobsPath}`, bench.notePaint.next("holdline init job"))
   if (wrong.length > 0) bench.note(bench.notePaint.next("holdline config validate"))
+  const scheduled = standings.some(({ schedule }) => schedule !== null)
+  if (scheduled && !served) bench.note(bench.notePaint.next("holdline serve   runs them when they are due; nothing here does now"))
 }
 
-function scheduleText({ schedule, timezone }: Job): string {
-  return schedule === undefined ? "by hand" : `${schedule} ${timezone}`
+function holds(path: string): boolean {
+  return existsSync(path) && isHeld(path)
 }
 
-function byName([a = ""]: readonly string[], [b = ""]: readonly string[]): number {
-  return a < b ? -1 : 1
+function describe({ dataset, mode, source, sites, timezone, durable, class: name, objective, schedule }: Job): object {
+  const seconds = objective === undefined ? undefined : { rpo: objective.rpo / 1000, rto: objective.rto / 1000 }
+  return { dataset, mode, source: source.kind, class: name, sites, timezone, objective: seconds, durable, settings: schedule }
+}
+
+interface Known {
+  readonly catalog: Catalog | null
+  readonly progress: ReadonlyMap<string, ScheduleProgress>
+  readonly now: number
+  /** Whether a run is under way. */
+  readonly isRunning: boolean
+  readonly agent: string
+}
+
+function standingOf(job: Job, known: Known): JobStanding {
+  const { catalog, now } = known
+  const good = catalog === null ? undefined : newestGood(catalog, job.name)
+  const [last] = catalog === null ? [] : listRuns(catalog, { job: job.name, limit: 1 })
+  const goodMs = good === undefined ? null : Date.parse(good)
+  const lagSeconds = goodMs === null ? null : Math.max(0, now - goodMs) / 1000
+  const rpoSeconds = job.objective === undefined ? null : job.objective.rpo / 1000
+  const lateSeconds = lagSeconds === null || rpoSeconds === null ? 0 : Math.max(0, lagSeconds - rpoSeconds)
+  const missed = catalog === null ? [] : missedSince(catalog, job.name, goodMs ?? 0)
+  const isCounted = missed.every(({ count }) => count !== null)
+  return {
+    name: job.name,
+    schedule: job.schedule === undefined ? null : `${job.schedule.cron} ${job.timezone}`,
+    last: last === undefined ? null : { run: last.id, started: last.started, outcome: outcomeOf(last, known.isRunning) },
+    next: nextOf(job, known),
+    ...{ lagSeconds, rpoSeconds, lateSeconds },
+    state: rpoSeconds === null ? "unpromised" : lagSeconds === null ? "never" : lateSeconds > 0 ? "late" : "ok",
+    missed: isCounted ? missed.reduce((sum, { count }) => sum + (count ?? 0), 0) : null,
+    missedReasons: [...new Set(missed.map(({ reason }) => reason))],
+  }
+}
+
+function outcomeOf({ outcome }: RunRow, isRunning: boolean): LastOutcome {
+  if (outcome === "ok" || outcome === "partial" || outcome === "failed") return outcome
+  return isRunning ? "running" : "killed"
+}
+
+function nextOf(job: Job, { progress, now, agent }: Known): JobStanding["next"] {
+  const scheduled = scheduledJob(job, agent)
+  if (scheduled === null) return null
+  const known = progress.get(job.name)
+  const isKnown = known?.schedule === scheduled.schedule
+  // While it runs, the due time it runs for is handled.
+  const handled = isKnown ? Math.max(known.handled, known.begun?.due ?? 0) : now
+  const due = scheduled.timetable.after(handled)
+  if (due === null) return null
+  const wanted = due + scheduled.jitterMs
+  const start = scheduled.inBlackout === "postpone" ? scheduled.freeFrom(wanted) : wanted
+  return start <= now ? { at: new Date(due).toISOString(), overdue: true } : { at: new Date(start).toISOString(), overdue: false }
 }

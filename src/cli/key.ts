@@ -6,12 +6,8 @@ import { addKeyListCommand } from "./key-list.ts"
 import { addKeyLostCommand } from "./key-lost.ts"
 import { addKeyTrustCommand } from "./key-trust.ts"
 
-export function addKeyCommands(program: Command, bench: Bench): void {
-  const key = program
-    .command("key")
-    .helpGroup("Setting up")
-    .summary("sign whom to believe, check keys and the escrow sheet")
-    .description("Signs trust lists, shows whom this host believes, and checks that keys open what they must.")
+export function addKeyCommands(key: Command, bench: Bench): void {
+  key.description("Signs trust lists, shows whom this host believes, and checks that keys open what they must.")
   addKeyTrustCommand(key, bench)
   addKeyListCommand(key, bench)
   addKeyCheckCommand(key, bench)

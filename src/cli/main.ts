@@ -6,7 +6,7 @@ import { programFor } from "./program.ts"
 
 /** Runs one command line and gives the process's exit code. It never ends the process itself and never throws. */
 export async function main(outer: Process): Promise<number> {
-  const { program, bench } = programFor(outer)
+  const { program, bench } = await programFor(outer)
   try {
     await program.parseAsync(outer.argv, { from: "user" })
     refuseLostOutput(bench)

@@ -1,35 +1,28 @@
 import { Command } from "commander"
-import { addAnomalyCommands } from "./anomaly.ts"
-import { Bench, type Process } from "./bench.ts"
-import { addCompletionCommand } from "./completion.ts"
-import { addConfigCommands } from "./config.ts"
-import { addDoctorCommand } from "./doctor.ts"
-import { addHelpCommand } from "./help.ts"
-import { addInitCommands } from "./init-commands.ts"
-import { addJobsCommand } from "./jobs.ts"
-import { addKeyCommands } from "./key.ts"
+import { Bench, type Flags, type Process } from "./bench.ts"
+import { commands } from "./commands.ts"
 import { helpText } from "./manual.ts"
-import { addRecoverCommand } from "./recover.ts"
-import { addRepairCommand } from "./repair.ts"
-import { addRestoreCommands } from "./restore.ts"
-import { addRunCommand } from "./run.ts"
-import { addRunsCommands } from "./runs.ts"
-import { addScrubCommand } from "./scrub.ts"
-import { addSiteCommands } from "./site.ts"
-import { addFindCommand } from "./snapshot-files.ts"
-import { addSnapshotsCommands } from "./snapshots.ts"
-import { addSourceCommands } from "./source.ts"
-import { addStatusCommand } from "./status.ts"
-import { addVerifyCommand } from "./verify.ts"
 import { version } from "./version.ts"
 
-/** The command line with all its commands; `bench` is asked for nothing before one of them runs. */
-export function programFor(outer: Process): { readonly program: Command; readonly bench: Bench } {
+/**
+ * The command line. All commands are listed, and those that `words` name are loaded: the code of all of them takes longer to begin than
+ * most commands to end. `bench` is asked for nothing before one of them runs.
+ */
+export async function programFor(outer: Process, words: readonly string[] | "all" = outer.argv): Promise<CommandLine> {
   const program = new Command("holdline")
-  const bench = new Bench(outer, () => program.opts())
+  const bench = new Bench(outer, () => program.opts<Partial<Flags>>())
   addOptions(program, bench)
-  addCommands(program, bench)
+  const all = words === "all" || words.includes("completion")
+  for (const { name, group, summary, load } of commands) {
+    const command = program.command(name).helpGroup(group).summary(summary)
+    if (all || words.includes(name)) (await load())(command, bench, program)
+  }
   return { program, bench }
+}
+
+export interface CommandLine {
+  readonly program: Command
+  readonly bench: Bench
 }
 
 function addOptions(program: Command, bench: Bench): void {
@@ -54,28 +47,4 @@ function addOptions(program: Command, bench: Bench): void {
       outputError: () => undefined,
     })
     .configureHelp({ formatHelp: (command) => helpText(command, bench.paint) })
-}
-
-// In the order in which the help lists them.
-function addCommands(program: Command, bench: Bench): void {
-  addStatusCommand(program, bench)
-  addRunCommand(program, bench)
-  addRunsCommands(program, bench)
-  addJobsCommand(program, bench)
-  addSnapshotsCommands(program, bench)
-  addAnomalyCommands(program, bench)
-  addFindCommand(program, bench)
-  addRestoreCommands(program, bench)
-  addVerifyCommand(program, bench)
-  addRecoverCommand(program, bench)
-  addSiteCommands(program, bench)
-  addScrubCommand(program, bench)
-  addRepairCommand(program, bench)
-  addInitCommands(program, bench)
-  addDoctorCommand(program, bench)
-  addSourceCommands(program, bench)
-  addKeyCommands(program, bench)
-  addConfigCommands(program, bench)
-  addHelpCommand(program, bench)
-  addCompletionCommand(program, bench)
 }

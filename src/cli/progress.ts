@@ -119,6 +119,7 @@ function jsonLines(bench: Bench): Renderer {
           write("missed", { reason: event.reason })
           return
         case "run-ended":
+        case "deed":
           return
         default: {
           const { type, ...fields } = event

@@ -37,7 +37,12 @@ export function addReaderOptions(command: Command): Command {
 
 export function addSelectionOptions(command: Command): Command {
   return command
-    .option("--account <id>", "only this account, by its id or the platform's own id; may be repeated", collect, [])
+    .option(
+      "--account <id>",
+      "only this account: its id, the platform's own id, or its name, such as its domain; may be repeated",
+      collect,
+      [],
+    )
     .option("--path <glob>", 'only paths that match, such as "**/*.wav"; may be repeated', collect, [])
     .option("--since <day>", "only from this day on, such as 2026-11-01 (the event day; in a state, the day of the last change)")
     .option("--until <day>", "only until the end of this day")

@@ -20,11 +20,8 @@ interface RecoverOptions extends ReaderOptions {
   readonly out?: string
 }
 
-export function addRecoverCommand(program: Command, bench: Bench): void {
-  const command = program
-    .command("recover")
-    .helpGroup("Getting data back")
-    .summary("begin again from one site, after everything else was lost")
+export function addRecoverCommand(command: Command, bench: Bench): void {
+  command
     .description(
       "Reads every log at the sites, believes only what the root and trusted agents signed, and rebuilds the catalog from it. " +
         "One site, one identity and the root's fingerprint are enough: with --site no configuration is needed, and one is written.",

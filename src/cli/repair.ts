@@ -16,11 +16,8 @@ interface RepairOptions {
   readonly timeout?: string
 }
 
-export function addRepairCommand(program: Command, bench: Bench): void {
-  const command = program
-    .command("repair")
-    .helpGroup("Sites")
-    .summary("bring sites what they lack, from the others")
+export function addRepairCommand(command: Command, bench: Bench): void {
+  command
     .description(
       "Makes every snapshot whole at every site that must have it: copies what is missing from a site with good bytes, and replaces what a scrub " +
         "found rotten. Every byte is hashed before it is written, and a commit comes last, so that it may be interrupted and run again. It " +

@@ -110,7 +110,7 @@ function addAccount(group: Command, bench: Bench): void {
         "is ever changed. Recordings and voicemail come back with `holdline restore run`.",
     )
     .argument("<snapshot>", reference)
-    .argument("<account>", "the account, by its id or the platform's own id")
+    .argument("<account>", "the account: its id, the platform's own id, or the name people use, such as its domain")
     .requiredOption("--into <database>", "a database of the configuration, by its name there, with a role that may write to it")
     .option("--preview", "say what would be done, and change nothing")
     .addOption(
@@ -150,7 +150,7 @@ function addCdrs(group: Command, bench: Bench): void {
         "which is made where it is not there. Rows that are there already and equal are left alone, so that it can be run again.",
     )
     .argument("<job>", "the job, or dataset, that captures the records; `holdline help references`")
-    .argument("<account>", "the account, by its id or the platform's own id")
+    .argument("<account>", "the account: its id, the platform's own id, or the name people use, such as its domain")
     .requiredOption("--since <day>", "from this day on, such as 2026-11-01")
     .requiredOption("--until <day>", "until the end of this day")
     .option("--csv <file>", "write this file; it must not be there yet")

@@ -25,12 +25,8 @@ import { addDatabaseCommands } from "./restore-database.ts"
 type PlanOptions = ReaderOptions & SelectionOptions & { readonly prefer?: "price" | "speed" }
 type RunOptions = PlanOptions & { readonly to: string; readonly owners?: boolean }
 
-export function addRestoreCommands(program: Command, bench: Bench): void {
-  const group = program
-    .command("restore")
-    .helpGroup("Getting data back")
-    .summary("bring files back from any site")
-    .description("Brings files back from any site, with one of the organisation's identities.")
+export function addRestoreCommands(group: Command, bench: Bench): void {
+  group.description("Brings files back from any site, with one of the organisation's identities.")
   addPlan(group, bench)
   addRun(group, bench)
   addDatabaseCommands(group, bench)

@@ -10,11 +10,8 @@ import { isInterruption, sayFailure } from "./failure.ts"
 import { manual } from "./manual.ts"
 import { rendererFor } from "./progress.ts"
 
-export function addRunCommand(program: Command, bench: Bench): void {
-  const command = program
-    .command("run")
-    .helpGroup("Backups")
-    .summary("run jobs now")
+export function addRunCommand(command: Command, bench: Bench): void {
+  command
     .description("Captures what has changed, encrypts it and places it at the job's sites.")
     .argument("<job...>", "names of jobs, such as call-recordings; several run one after the other")
     .option("--timeout <duration>", "end after this long, such as 2h; the next run goes on where this one ended")

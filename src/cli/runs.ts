@@ -9,12 +9,8 @@ import { loadJob } from "../wiring/jobs.ts"
 import type { Bench } from "./bench.ts"
 import { manual } from "./manual.ts"
 
-export function addRunsCommands(program: Command, bench: Bench): void {
-  const runs = program
-    .command("runs")
-    .helpGroup("Backups")
-    .summary("list and show past runs")
-    .description("Lists and shows what this host's runs did, from its own memory.")
+export function addRunsCommands(runs: Command, bench: Bench): void {
+  runs.description("Lists and shows what this host's runs did, from its own memory.")
   addList(runs, bench)
   addShow(runs, bench)
 }

@@ -18,11 +18,8 @@ interface ScrubOptions {
   readonly timeout?: string
 }
 
-export function addScrubCommand(program: Command, bench: Bench): void {
-  const command = program
-    .command("scrub")
-    .helpGroup("Sites")
-    .summary("look for missing and rotten copies at the sites")
+export function addScrubCommand(command: Command, bench: Bench): void {
+  command
     .description(
       "Looks at everything that must be at the sites, of every agent and every job: whether it is there, and, of the part whose turn it is, " +
         "whether its bytes still have the SHA-256 of its name. Run it daily; it needs no key, changes nothing and is remembered, so that " +

@@ -11,12 +11,8 @@ import { addSitePolicyCommand } from "./site-policy.ts"
 import { addSiteRetireCommand } from "./site-retire.ts"
 import { addSiteStatusCommand } from "./site-status.ts"
 
-export function addSiteCommands(program: Command, bench: Bench): void {
-  const site = program
-    .command("site")
-    .helpGroup("Sites")
-    .summary("list and check the sites")
-    .description("Lists and checks the places where packs are kept.")
+export function addSiteCommands(site: Command, bench: Bench): void {
+  site.description("Lists and checks the places where packs are kept.")
   addList(site, bench)
   addSiteCheckCommand(site, bench)
   addSitePolicyCommand(site, bench)

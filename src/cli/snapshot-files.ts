@@ -49,11 +49,8 @@ export function addFilesCommand(group: Command, bench: Bench): void {
   })
 }
 
-export function addFindCommand(program: Command, bench: Bench): void {
-  const command = program
-    .command("find")
-    .helpGroup("Getting data back")
-    .summary("find a file or calls in all snapshots")
+export function addFindCommand(command: Command, bench: Bench): void {
+  command
     .description(
       "Finds files by their path in all snapshots, newest first, and says in which of them each is. With --number or --calls it answers a " +
         "trace request: it finds calls in all call records that are kept, each with its recordings and where both are. Fetched are the " +
@@ -160,7 +157,7 @@ interface Reading {
 
 async function* itemsOf(snapshots: readonly Snapshot[], selection: Selection, { world, history, keyring }: Reading): AsyncGenerator<Found> {
   const listings = new Listings(world, keyring, { remembered: true })
-  const accounts = selection.accounts === undefined ? null : await accountsNamed(history, keyring, selection.accounts)
+  const accounts = selection.accounts === undefined ? null : await accountsNamed(history, keyring, selection.accounts, world.catalog)
   for (const snapshot of snapshots) {
     const wanted = itemFilter(selection, snapshot.commit.body.mode)
     for (const partition of selectPartitions(await listings.partitions(snapshot), selection, accounts)) {

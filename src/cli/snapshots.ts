@@ -13,12 +13,8 @@ import { addReaderOptions, choiceOf, type ReaderOptions, readIdentities } from "
 import { parseReference } from "./reference.ts"
 import { addFilesCommand } from "./snapshot-files.ts"
 
-export function addSnapshotsCommands(program: Command, bench: Bench): void {
-  const group = program
-    .command("snapshots")
-    .helpGroup("Getting data back")
-    .summary("list snapshots and what is in them")
-    .description("Lists snapshots, as the sites have them, and what is in them.")
+export function addSnapshotsCommands(group: Command, bench: Bench): void {
+  group.description("Lists snapshots, as the sites have them, and what is in them.")
   addList(group, bench)
   addShow(group, bench)
   addFilesCommand(group, bench)

@@ -14,11 +14,8 @@ import { parseReference } from "./reference.ts"
 
 type VerifyOptions = ReaderOptions & { readonly upTo: Rung; readonly partial?: boolean }
 
-export function addVerifyCommand(program: Command, bench: Bench): void {
-  const command = program
-    .command("verify")
-    .helpGroup("Getting data back")
-    .summary("prove that a snapshot can be had back")
+export function addVerifyCommand(command: Command, bench: Bench): void {
+  command
     .description(
       "Climbs the ladder of proof: present, checksummed, hashed, decrypted, decoded, loaded, linked, matched. It says how far it came, " +
         "and everything that is not what it was. Without an identity it ends at hashed.",

@@ -94,7 +94,7 @@ export interface Snapshot extends AsyncDisposable {
   /** Every table that holds rows of its own: not views, not foreign tables; a partitioned table once, without its partitions. */
   tables(): Promise<readonly Table[]>
   sequences(): Promise<readonly SequenceValue[]>
-  /** The rows asked for, in lines as above, cut anywhere. Waits for a reader where all are busy. */
+  /** The rows asked for, in lines as above, cut anywhere; each piece is valid until the next is asked for. Waits for a reader where all are busy. */
   rows(query: RowsQuery, signal: AbortSignal): AsyncIterable<Uint8Array>
   /** Everything but rows, for `pg_restore` (custom format) or the `mariadb` client (plain, with its sandbox line). */
   schema(signal: AbortSignal): AsyncIterable<Uint8Array>
@@ -109,6 +109,8 @@ export interface RowsQuery {
   readonly columns: readonly string[]
   /** Only rows for which one of these holds; absent: all. */
   readonly where?: readonly Condition[]
+  /** Beside those of `where`, the rows in which all of these columns are NULL; absent: none. */
+  readonly undated?: readonly string[]
   /**
    * Sorted by the lead fields as bytes (NULL last), then by these columns as the server sorts them; absent: as they come. A table
    * without a key is sorted by all its columns, so that equal rows give equal bytes.

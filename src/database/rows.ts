@@ -61,9 +61,24 @@ export class RowSum {
     return Array.from(this.#words, (word) => word.toString(16).padStart(8, "0")).join("")
   }
 
+  /** What `write` writes. */
+  static readonly bytes = 32
+
   /** Writes the sum as 32 bytes, whose hexadecimal characters `digest` gives. */
   write(bytes: Buffer, at: number): void {
     for (let word = 0; word < 8; word++) bytes.writeUInt32BE(this.#words[word] ?? 0, at + 4 * word)
+  }
+
+  /** Takes on a sum that `write` wrote, of so many rows. */
+  read(bytes: Buffer, at: number, rows: number): void {
+    this.rows = rows
+    for (let word = 0; word < 8; word++) this.#words[word] = bytes.readUInt32BE(at + 4 * word)
+  }
+
+  /** Becomes the sum of no rows again. */
+  clear(): void {
+    this.rows = 0
+    this.#words.fill(0)
   }
 
   // Once for each row of a table: no closure, no array.
@@ -80,6 +95,7 @@ export class RowSum {
   }
 }
 
+const nothing = Buffer.alloc(0)
 const tab = 0x09
 const newline = 0x0a
 
@@ -91,19 +107,13 @@ export type LeadPlace = number | { readonly field: number }
  * the stream in errors.
  */
 export async function* rowRuns(chunks: AsyncIterable<Uint8Array>, leads: LeadPlace, what: string): AsyncGenerator<RowRun> {
-  const cutter = new Cutter(leads, rowRunBytes)
+  const cutter = new RowCutter(leads, rowRunBytes)
   for await (const chunk of chunks) yield* cutter.cut(chunk)
   yield* cutter.end(what)
 }
 
-/** The same for chunks that are there already; a run holds at most `runBytes`. */
-export function* rowRunsOf(chunks: Iterable<Uint8Array>, leads: LeadPlace, what: string, runBytes: number): Generator<RowRun> {
-  const cutter = new Cutter(leads, runBytes)
-  for (const chunk of chunks) yield* cutter.cut(chunk)
-  yield* cutter.end(what)
-}
-
-class Cutter {
+/** The same for who has the chunks one by one; a run holds at most `runBytes`. */
+export class RowCutter {
   readonly #leads: number
   /** The lead among the row's own fields; null where it comes before them. */
   readonly #field: number | null
@@ -115,7 +125,7 @@ class Cutter {
   #lead = ""
   #begun = false
   #cuts: number[] = []
-  #pending = Buffer.alloc(0)
+  #pending = nothing
   #long: Hash | null = null
   /** Of the row looked at: its lead, and where what is kept of it begins. */
   #leadStart = 0
@@ -129,10 +139,22 @@ class Cutter {
   }
 
   *cut(chunk: Uint8Array): Generator<RowRun> {
-    const bytes = this.#pending.length === 0 ? asBuffer(chunk) : Buffer.concat([this.#pending, chunk])
-    this.#pending = Buffer.alloc(0)
+    const bytes = asBuffer(chunk)
     let at = 0
     if (this.#long !== null) at = yield* this.#continueLong(bytes)
+    else if (this.#pending.length > 0) {
+      // Only the row that was begun is put together: most of the chunk is looked at where it is.
+      at = bytes.indexOf(newline) + 1
+      const begun = Buffer.concat([this.#pending, at === 0 ? bytes : bytes.subarray(0, at)])
+      this.#pending = nothing
+      yield* this.#lines(begun, 0)
+      if (at === 0) return
+    }
+    yield* this.#lines(bytes, at)
+  }
+
+  *#lines(bytes: Buffer, from: number): Generator<RowRun> {
+    let at = from
     while (at < bytes.length) {
       const end = bytes.indexOf(newline, at)
       if (end === -1) break
@@ -143,8 +165,8 @@ class Cutter {
       at = end + 1
     }
     const rest = bytes.subarray(at)
-    if (rest.length <= this.#out.length / 2) this.#pending = Buffer.from(rest)
-    else yield* this.#beginLong(rest)
+    if (rest.length > this.#out.length) yield* this.#beginLong(rest)
+    else this.#pending = rest.length === 0 ? nothing : Buffer.from(rest)
   }
 
   *end(what: string): Generator<RowRun> {

@@ -34,12 +34,19 @@ export function sealedBytes(plaintextBytes: number, headerBytes: number): number
   return headerBytes + nonceBytes + plaintextBytes + Math.max(1, Math.ceil(plaintextBytes / chunkBytes)) * tagBytes
 }
 
-// As a key object: from plain bytes Node makes one anew for every chunk, which costs a third of sealing it.
-function payloadKey({ fileKey, nonce }: PayloadKeys): KeyObject {
+/** What the payload of one file is sealed and opened with. */
+export interface PayloadKey {
+  readonly nonce: Uint8Array
+  /** As a key object: from plain bytes Node makes one anew for every chunk, which costs a third of sealing it. */
+  readonly key: KeyObject
+}
+
+/** To seal with, the nonce must never repeat for a file key. */
+export function payloadKey(fileKey: Uint8Array, nonce: Uint8Array): PayloadKey {
   const bytes = new Uint8Array(hkdfSync("sha256", createSecretKey(fileKey), nonce, "payload", 32))
   const key = createSecretKey(bytes)
   bytes.fill(0)
-  return key
+  return { nonce, key }
 }
 
 function chunkNonce(index: number, last: boolean): Uint8Array {
@@ -49,10 +56,9 @@ function chunkNonce(index: number, last: boolean): Uint8Array {
   return nonce
 }
 
-/** Writes nonce and sealed chunks into `out` from `at`; returns the position after them. The nonce must never repeat for a file key. */
-export function sealPayload(plaintext: Uint8Array, keys: PayloadKeys, out: Uint8Array, at: number): number {
-  const key = payloadKey(keys)
-  out.set(keys.nonce, at)
+/** Writes nonce and sealed chunks into `out` from `at`; returns the position after them. */
+export function sealPayload(plaintext: Uint8Array, { nonce, key }: PayloadKey, out: Uint8Array, at: number): number {
+  out.set(nonce, at)
   let position = at + nonceBytes
   const chunks = Math.max(1, Math.ceil(plaintext.length / chunkBytes))
   for (let index = 0; index < chunks; index++) {
@@ -66,11 +72,6 @@ export function sealPayload(plaintext: Uint8Array, keys: PayloadKeys, out: Uint8
     position += tagBytes
   }
   return position
-}
-
-export interface PayloadKeys {
-  readonly fileKey: Uint8Array
-  readonly nonce: Uint8Array
 }
 
 /** The chunks that hold the plaintext bytes from `offset` to `offset + length`, and where they lie in the age file. */
@@ -94,8 +95,8 @@ export function chunkRange(layout: PayloadLayout, offset: number, length: number
 }
 
 /** Opens `range.count` sealed chunks; every one is authenticated, with its place and whether it is the file's last. */
-export function openChunks(sealed: Uint8Array, keys: PayloadKeys, range: ChunkRange, layout: PayloadLayout): Uint8Array {
-  const chunks = chunkOpener(keys, layout)(sealed, range)
+export function openChunks(sealed: Uint8Array, key: PayloadKey, range: ChunkRange, layout: PayloadLayout): Uint8Array {
+  const chunks = chunkOpener(key, layout)(sealed, range)
   const [only] = chunks
   if (chunks.length === 1 && only !== undefined) return only
   const plaintext = Buffer.concat(chunks)
@@ -104,8 +105,7 @@ export function openChunks(sealed: Uint8Array, keys: PayloadKeys, range: ChunkRa
 }
 
 /** openChunks for many ranges of one file: each chunk's plaintext by itself, as it left the cipher. */
-export function chunkOpener(keys: PayloadKeys, layout: PayloadLayout): (sealed: Uint8Array, range: ChunkRange) => Uint8Array[] {
-  const key = payloadKey(keys)
+export function chunkOpener({ key }: PayloadKey, layout: PayloadLayout): (sealed: Uint8Array, range: ChunkRange) => Uint8Array[] {
   return (sealed, range) => {
     if (sealed.length !== range.length) throw new FormatError("format/malformed", "age payload: chunks cut short")
     return Array.from({ length: range.count }, (_, i) => {

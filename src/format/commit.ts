@@ -1,7 +1,8 @@
 import { z } from "zod"
-import { type Digest, digestSchema, sha256 } from "../digest.ts"
+import { type Digest, sha256 } from "../digest.ts"
+import { digestSchema } from "../digest-schema.ts"
 import { FormatError } from "../errors.ts"
-import { commitBytesMax } from "../limits.ts"
+import { commitBytesMax, holdAccountsMax } from "../limits.ts"
 import { keyIdOf } from "../signature.ts"
 import { type ApprovalRecord, approvalRecordSchema } from "./approval.ts"
 import type { Json } from "./canonical.ts"
@@ -78,14 +79,56 @@ const anomalyLiftedRecord = z.object({
 })
 export type AnomalyLiftedRecord = z.infer<typeof anomalyLiftedRecord>
 
-const knownRecords: readonly string[] = ["key", "key-lost", "approval", "anomaly", "anomaly-lifted"]
+/**
+ * Whatever it names is not expired until it is lifted in the same log, and no key object of its accounts is erased. What it leaves out
+ * narrows nothing. In clear at every site.
+ */
+const holdRecord = z.object({
+  type: z.literal("hold"),
+  id: id128,
+  time,
+  by: z.string().min(1).max(200),
+  reason: z.string().min(1).max(1000),
+  dataset: name.exactOptional(),
+  accounts: z.array(accountId).min(1).max(holdAccountsMax).exactOptional(),
+  /** UTC days on which a site stored it. */
+  from: date.exactOptional(),
+  to: date.exactOptional(),
+})
+export type HoldRecord = z.infer<typeof holdRecord>
+
+const holdLiftedRecord = z.object({
+  type: z.literal("hold-lifted"),
+  id: id128,
+  by: z.string().min(1).max(200),
+  reason: z.string().min(1).max(1000),
+})
+export type HoldLiftedRecord = z.infer<typeof holdLiftedRecord>
+
+/** The last entry of this host's ledger, and the SHA-256 of its line: nothing before it can be changed unseen from here on. */
+const ledgerAnchorRecord = z.object({ type: z.literal("ledger-anchor"), n: integer.min(1), sha256: digestSchema })
+export type LedgerAnchorRecord = z.infer<typeof ledgerAnchorRecord>
+
+const knownRecords: readonly string[] = ["key", "key-lost", "approval", "anomaly", "anomaly-lifted", "hold", "hold-lifted", "ledger-anchor"]
 // A kind of record this release does not know is kept in the log and left alone; one that it knows must be whole.
 const otherRecord = z.object({ type: z.string().max(40) }).refine(({ type }) => !knownRecords.includes(type), "malformed record")
 
 const controlSchema = z.object({
   ...shared,
   kind: z.literal("control"),
-  records: z.array(z.union([keyRecord, keyLostRecord, approvalRecordSchema, anomalyRecord, anomalyLiftedRecord, otherRecord])),
+  records: z.array(
+    z.union([
+      keyRecord,
+      keyLostRecord,
+      approvalRecordSchema,
+      anomalyRecord,
+      anomalyLiftedRecord,
+      holdRecord,
+      holdLiftedRecord,
+      ledgerAnchorRecord,
+      otherRecord,
+    ]),
+  ),
 })
 
 const commitSchema = z.discriminatedUnion("kind", [backupSchema, controlSchema])
@@ -203,4 +246,16 @@ export function isAnomalyRecord(record: ControlRecord): record is AnomalyRecord 
 
 export function isAnomalyLiftedRecord(record: ControlRecord): record is AnomalyLiftedRecord {
   return record.type === "anomaly-lifted" && "reason" in record
+}
+
+export function isHoldRecord(record: ControlRecord): record is HoldRecord {
+  return record.type === "hold" && "reason" in record
+}
+
+export function isHoldLiftedRecord(record: ControlRecord): record is HoldLiftedRecord {
+  return record.type === "hold-lifted" && "reason" in record
+}
+
+export function isLedgerAnchorRecord(record: ControlRecord): record is LedgerAnchorRecord {
+  return record.type === "ledger-anchor" && "sha256" in record
 }

@@ -1,6 +1,7 @@
 import { createHash, type Hash } from "node:crypto"
 import { z } from "zod"
-import { type Digest, digestSchema } from "../digest.ts"
+import type { Digest } from "../digest.ts"
+import { digestSchema } from "../digest-schema.ts"
 import { FormatError } from "../errors.ts"
 import { accountId, agentId, id128, integer, name, text } from "./fields.ts"
 import { decodeListing, encodeListing, listingLines, parseWith } from "./lines.ts"

@@ -1,6 +1,7 @@
 import { hash } from "node:crypto"
 import { z } from "zod"
-import { type Digest, digestSchema } from "../digest.ts"
+import type { Digest } from "../digest.ts"
+import { digestSchema } from "../digest-schema.ts"
 import { FormatError } from "../errors.ts"
 import { pathBytesMax } from "../limits.ts"
 import type { Json } from "./canonical.ts"

@@ -1,4 +1,5 @@
-import { type Digest, digestSchema, hash32, sha256 } from "../digest.ts"
+import { type Digest, hash32, sha256 } from "../digest.ts"
+import { digestSchema } from "../digest-schema.ts"
 import { FormatError } from "../errors.ts"
 
 /** README §1. Every object's key carries the hash of its bytes, so the same bytes may be written again and other bytes never fit. */

@@ -1,5 +1,6 @@
 import { z } from "zod"
-import { type Digest, digestSchema, hash32, sha256 } from "../digest.ts"
+import { type Digest, hash32, sha256 } from "../digest.ts"
+import { digestSchema } from "../digest-schema.ts"
 import { FormatError, KeyError } from "../errors.ts"
 import { smallObjectBytesMax } from "../limits.ts"
 import { fingerprintOf } from "../signature.ts"

@@ -5,7 +5,7 @@ import { type Random, systemRandom } from "../random.ts"
 import type { Secret } from "../secret.ts"
 import { freshKey } from "./fresh.ts"
 import { hybridChoice } from "./hybrid.ts"
-import { type Identity, type Kind, parseIdentity, parseRecipients } from "./recipient.ts"
+import { type Identity, type Kind, parseIdentity, parseRecipient, type Recipient, together } from "./recipient.ts"
 import { decodeUnpadded, type Stanza, type Unwrap, unpadded, unwrapperOf, type Wrap, wrapperOf } from "./stanza.ts"
 
 /** The header of an age v1 file (C2SP age.md, "Header"). Everything here is synchronous: worker threads make headers in a loop. */
@@ -54,12 +54,12 @@ export function prepareRecipient(recipient: string): PreparedRecipient {
 }
 
 export function prepareRecipients(recipients: readonly string[]): PreparedRecipient {
-  const parsed = parseRecipients(recipients)
-  const wrappers = parsed.map((recipient) => wrapOnce(recipient.text, () => wrapperOf(recipient)))
-  const wrap = (fileKey: Uint8Array) => wrappers.map((wrapTo) => wrapTo(fileKey))
+  const read = recipients.map(readOnce)
+  const [{ kind }] = together(read.map(({ recipient }) => recipient))
+  const wrap = (fileKey: Uint8Array) => read.map((each) => each.wrap(fileKey))
   return {
-    kind: parsed[0].kind,
-    recipients: parsed.map(({ text }) => text),
+    kind,
+    recipients: read.map(({ recipient }) => recipient.text),
     seal(random = systemRandom) {
       const fileKey = freshKey(random, 16)
       return { header: encodeHeader(wrap(fileKey), fileKey), fileKey }
@@ -150,8 +150,8 @@ class HeaderLines {
 }
 
 function encodeHeader(stanzas: readonly Stanza[], fileKey: Uint8Array): Uint8Array {
-  const covered = `${versionLine}\n${stanzas.map(encodeStanza).join("")}---`
-  return Buffer.from(`${covered} ${unpadded(macOf(Buffer.from(covered), fileKey))}\n`)
+  const covered = Buffer.from(`${versionLine}\n${stanzas.map(encodeStanza).join("")}---`, "latin1")
+  return Buffer.concat([covered, Buffer.from(` ${unpadded(macOf(covered, fileKey))}\n`, "latin1")])
 }
 
 function encodeStanza({ args, body }: Stanza): string {
@@ -185,17 +185,27 @@ function macOf(covered: Uint8Array, fileKey: Uint8Array): Uint8Array {
 
 /** Enough for the accounts of one run's working set; reading a post-quantum recipient takes as long as five headers. */
 const preparedMax = 512
-const wraps = new Map<string, Wrap>()
+const readRecipients = new Map<string, ReadRecipient>()
 const unwraps = new WeakMap<Secret, Unwrap>()
 
-function wrapOnce(recipient: string, make: () => Wrap): Wrap {
-  const wrap = wraps.get(recipient) ?? make()
+interface ReadRecipient {
+  readonly recipient: Recipient
+  readonly wrap: Wrap
+}
+
+function readOnce(text: string): ReadRecipient {
+  const read = readRecipients.get(text) ?? readRecipient(text)
   // Taken out and put back, so that the first in the map is the one longest unused.
-  wraps.delete(recipient)
-  wraps.set(recipient, wrap)
-  const [oldest] = wraps.keys()
-  if (wraps.size > preparedMax && oldest !== undefined) wraps.delete(oldest)
-  return wrap
+  readRecipients.delete(text)
+  readRecipients.set(text, read)
+  const [oldest] = readRecipients.keys()
+  if (readRecipients.size > preparedMax && oldest !== undefined) readRecipients.delete(oldest)
+  return read
+}
+
+function readRecipient(text: string): ReadRecipient {
+  const recipient = parseRecipient(text)
+  return { recipient, wrap: wrapperOf(recipient) }
 }
 
 function unwrapOnce(identity: Identity): Unwrap {

@@ -1,6 +1,7 @@
 import { createPrivateKey, createPublicKey, decapsulate, encapsulate, hash, type KeyObject } from "node:crypto"
 import { ml_kem768_x25519 as library } from "@noble/post-quantum/hybrid.js"
 import { reasonOf } from "../errors.ts"
+import { importPublic } from "./raw-key.ts"
 import { ephemeralKey, sharedX25519, x25519Private, x25519Public } from "./x25519.ts"
 
 /**
@@ -35,11 +36,7 @@ const label = Buffer.from("\\.//^\\")
 export const nativeKem: HybridKem = {
   publicKey: (seed) => keysOf(seed).publicKey,
   encapsulator(publicKey) {
-    const mlKem = createPublicKey({
-      key: Buffer.from(publicKey.subarray(0, mlKemPublicBytes)),
-      format: "raw-public",
-      asymmetricKeyType: "ml-kem-768",
-    })
+    const mlKem = importPublic("ml-kem-768", publicKey.subarray(0, mlKemPublicBytes))
     const raw = publicKey.subarray(mlKemPublicBytes)
     const x25519 = x25519Public(raw)
     return () => {

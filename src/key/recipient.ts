@@ -72,9 +72,13 @@ export function kindOf(text: string): Kind {
   return /^\s*(?:age1pq1|age-secret-key-pq-1)/i.test(text) ? "pq" : "x25519"
 }
 
-/** Throws KeyError key/mixed where one recipient would make the others' protection worthless, and key/missing where there is none. */
 export function parseRecipients(texts: readonly string[]): readonly [Recipient, ...Recipient[]] {
-  const [first, ...rest] = texts.map(parseRecipient)
+  return together(texts.map(parseRecipient))
+}
+
+/** Throws KeyError key/mixed where one recipient would make the others' protection worthless, and key/missing where there is none. */
+export function together(recipients: readonly Recipient[]): readonly [Recipient, ...Recipient[]] {
+  const [first, ...rest] = recipients
   if (first === undefined) throw new KeyError("key/missing", "recipients: none was given, so nobody could open what is encrypted")
   const other = rest.find(({ kind }) => kind !== first.kind)
   if (other !== undefined) {
@@ -82,8 +86,8 @@ export function parseRecipients(texts: readonly string[]): readonly [Recipient, 
       hint: "use post-quantum recipients (age1pq1…) only, or X25519 recipients only: together they are as weak as the weaker",
     })
   }
-  const repeated = texts.find((text, index) => texts.findIndex((earlier) => earlier.trim() === text.trim()) !== index)
-  if (repeated !== undefined) throw malformed(`recipient ${abbreviated(repeated.trim())}`, "it was given twice")
+  const repeated = recipients.find(({ text }, index) => recipients.findIndex((earlier) => earlier.text === text) !== index)
+  if (repeated !== undefined) throw malformed(`recipient ${abbreviated(repeated.text)}`, "it was given twice")
   return [first, ...rest]
 }
 

@@ -94,38 +94,38 @@ function hybridUnwrapper(seed: Uint8Array): Unwrap {
 
 /** The key schedule of HPKE (RFC 9180, base mode) for one message: MLKEM768-X25519, HKDF-SHA-256, ChaCha20-Poly1305. */
 function hpkeContext(secret: Uint8Array): { readonly key: Uint8Array; readonly nonce: Uint8Array } {
-  const prk = labeledExtract(secret, "secret", "")
-  return { key: labeledExpand(prk, "key", 32), nonce: labeledExpand(prk, "base_nonce", 12) }
+  const prk = hmac(secret, secretInput)
+  return { key: hmac(prk, keyInput), nonce: hmac(prk, nonceInput).subarray(0, nonceBytes) }
 }
 
 const suite = Buffer.concat([Buffer.from("HPKE"), Buffer.from([0x64, 0x7a, 0x00, 0x01, 0x00, 0x03])])
+const keyBytes = 32
+const nonceBytes = 12
 const noSalt = new Uint8Array(32)
 const baseMode = 0
 const schedule = Buffer.concat([
   Buffer.from([baseMode]),
-  labeledExtract(noSalt, "psk_id_hash", ""),
-  labeledExtract(noSalt, "info_hash", hybridLabel),
+  hmac(noSalt, labeled("psk_id_hash", "")),
+  hmac(noSalt, labeled("info_hash", hybridLabel)),
 ])
+const secretInput = labeled("secret", "")
+const keyInput = expandInput("key", keyBytes)
+const nonceInput = expandInput("base_nonce", nonceBytes)
 
-function labeledExtract(salt: Uint8Array, label: string, input: string): Buffer {
-  return createHmac("sha256", salt).update("HPKE-v1").update(suite).update(label).update(input).digest()
+function labeled(label: string, input: string | Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from("HPKE-v1"), suite, Buffer.from(label), Buffer.from(input)])
 }
 
 // At most 32 bytes are ever asked for: one block of HKDF-Expand.
-function labeledExpand(prk: Uint8Array, label: string, length: number): Uint8Array {
-  const block = createHmac("sha256", prk)
-    .update(Buffer.from([0, length]))
-    .update("HPKE-v1")
-    .update(suite)
-    .update(label)
-    .update(schedule)
-  return block
-    .update(Buffer.from([1]))
-    .digest()
-    .subarray(0, length)
+function expandInput(label: string, length: number): Buffer {
+  return Buffer.concat([Buffer.from([0, length]), labeled(label, schedule), Buffer.from([1])])
 }
 
-// Keys go to node:crypto as key objects: of plain bytes it asks first, at some cost, whether they are one.
+// Keys go to node:crypto as key objects: of plain bytes it asks first, by way of an exception, whether they are one.
+function hmac(key: Uint8Array, message: Uint8Array): Buffer {
+  return createHmac("sha256", createSecretKey(key)).update(message).digest()
+}
+
 function seal(fileKey: Uint8Array, key: Uint8Array, nonce: Uint8Array): Uint8Array {
   const cipher = createCipheriv("chacha20-poly1305", createSecretKey(key), nonce, { authTagLength: 16 })
   const sealed = Buffer.concat([cipher.update(fileKey), cipher.final(), cipher.getAuthTag()])
@@ -163,7 +163,8 @@ function orNull<T>(attempt: () => T): T | null {
 
 /** Base64 without padding, as headers have it. */
 export function unpadded(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64").replace(/=+$/, "")
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64")
+  return text.slice(0, Math.ceil((bytes.length * 4) / 3))
 }
 
 /** Null for anything but the one canonical spelling. */

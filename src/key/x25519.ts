@@ -1,4 +1,5 @@
 import { createPrivateKey, createPublicKey, diffieHellman, generateKeyPairSync, type KeyObject } from "node:crypto"
+import { importPublic } from "./raw-key.ts"
 
 /** X25519 (RFC 7748) on raw 32-byte keys. */
 export function x25519Private(scalar: Uint8Array): KeyObject {
@@ -6,7 +7,7 @@ export function x25519Private(scalar: Uint8Array): KeyObject {
 }
 
 export function x25519Public(raw: Uint8Array): KeyObject {
-  return createPublicKey({ key: Buffer.from(raw), format: "raw-public", asymmetricKeyType: "x25519" })
+  return importPublic("x25519", raw)
 }
 
 /** The raw public key of a private or public one. */

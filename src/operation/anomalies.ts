@@ -187,6 +187,7 @@ export async function liftAnomaly(world: AgentWorld, log: OwnLog, { id, by, reas
   const record: AnomalyLiftedRecord = { type: "anomaly-lifted", id, by, reason: given }
   const recorded = await commitRecords(world, log, [record])
   if (recorded.held.length > 0) rememberAll(world, anomaliesIn(log.commits.map(({ commit }) => commit)))
+  world.tell({ type: "deed", deed: { what: "anomaly-lifted", subject: id, outcome: recorded.durable ? "ok" : "failed", details: { by } } })
   if (recorded.durable) return recorded
   throw new JobError("job/not-durable", `too few sites took the record: ${recorded.missed[0]?.message ?? "no reason given"}`, {
     hint: "bring the other sites back; the next run brings them what they lack",

@@ -53,6 +53,9 @@ export async function recordApproval(world: AgentWorld, { record, names }: Hande
   const authority = { repository: world.repository.id, lists: world.trust, inForce: inForce(world), at: now }
   const approval = verifyApproval(record, authority, names)
   const { held, missed, durable } = await commitRecords(world, log, [record])
+  const { action, subject } = approval.statement
+  const details = { action, statement: id, by: approval.by.join(", ").slice(0, 1000) }
+  world.tell({ type: "deed", deed: { what: "approval", subject: subject.site, outcome: durable ? "ok" : "failed", details } })
   if (!durable) {
     throw new JobError("job/not-durable", `too few sites took the record: ${missed[0]?.message ?? "no reason given"}`, {
       hint: "bring the other sites back, then repeat the command: nothing counts on it yet",

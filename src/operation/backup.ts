@@ -18,10 +18,12 @@ import { approvalsIn, leaveOut, retiredInMemory, retiredSites } from "./approval
 import { Capture } from "./capture.ts"
 import { converge, freeSpool } from "./converge.ts"
 import { type Before, heldBefore } from "./emptied.ts"
+import { anchorLedger } from "./ledger.ts"
 import type { LinkSettings } from "./links.ts"
 import { refuseLostKeys } from "./lost-keys.ts"
 import { OwnLog, refuseImpossibleClock } from "./own-log.ts"
 import { publish } from "./publish.ts"
+import { type Promoted, type Promoting, promotionOf, type RunClassDays } from "./retention-class.ts"
 import { forgetWhatIsGone } from "./reuse.ts"
 import { Tally } from "./tally.ts"
 import type { AgentWorld } from "./world.ts"
@@ -31,7 +33,11 @@ export interface BackupJob {
   readonly name: string
   readonly dataset: string
   readonly mode: "archive" | "state"
-  readonly class: { readonly name: string; readonly days: number }
+  readonly class: RunClassDays
+  /** State mode: which runs are kept in another class, for longer. */
+  readonly promote?: Promoting
+  /** Accounts that are kept in another class than the rest, by their stable ids. */
+  readonly accountClasses?: ReadonlyMap<string, RunClassDays>
   /** Where what cannot be attributed is kept. */
   readonly mixedClass: string
   readonly afterExpiry: "recapture" | "let-go"
@@ -93,6 +99,7 @@ interface Run {
   readonly warnings: string[]
   capture: Capture | null
   links: LinksReport | null
+  promoted: Promoted | null
 }
 
 function beginWork(job: BackupJob, source: Source, outer: AgentWorld): Run {
@@ -116,7 +123,7 @@ function beginWork(job: BackupJob, source: Source, outer: AgentWorld): Run {
   const world = leaveOut(told, retiredInMemory(told))
   const id = randomId(world.random)
   const started = world.clock.now()
-  const number = beginRun(world.catalog, { id, job: job.name, started: timestamp(started) })
+  const number = beginRun(world.catalog, { id, job: job.name, started: timestamp(started), fence: world.lease.fence })
   const sites = world.vault.sites.map(({ name }) => name)
   world.tell({ type: "run-started", job: job.name, run: id, source: source.description, sites })
   const items = new Items(world.catalog, job.dataset)
@@ -134,6 +141,7 @@ function beginWork(job: BackupJob, source: Source, outer: AgentWorld): Run {
     warnings,
     capture: null,
     links: null,
+    promoted: null,
   }
 }
 
@@ -147,6 +155,7 @@ async function work(job: BackupJob, source: Source, run: Run): Promise<void> {
   refuseImpossibleClock(world, log)
   await freeSpool(world, log, job.dataset)
   await settleAnomalies(world, log)
+  await anchorLedger(world, log)
   try {
     await captureAndPublish(job, source, run, log)
   } finally {
@@ -167,13 +176,17 @@ function asHeldNow(commit: CommitReport, log: OwnLog, { vault }: AgentWorld): Co
 
 async function captureAndPublish(job: BackupJob, source: Source, run: Run, log: OwnLog): Promise<void> {
   const { world, items, tally } = run
-  const { days, name } = job.class
-  await forgetWhatIsGone(world, { items, log, mode: job.mode, classDays: days, recapture: job.afterExpiry === "recapture" })
-
   const { number, started } = run
+  const { accountClasses = new Map<string, RunClassDays>() } = job
+  run.promoted = promotionOf(job.dataset, job.promote, log, started)
+  const { name } = run.promoted ?? job.class
+  const mixedClass = job.mixedClass === job.class.name ? name : job.mixedClass
+  const classDays = Math.max(job.class.days, ...accountClasses.values().map(({ days }) => days))
+  await forgetWhatIsGone(world, { items, log, mode: job.mode, classDays, recapture: job.afterExpiry === "recapture" })
+
   const { change } = job.guard
   const watch = change === undefined ? null : new MediaWatch(world, { dataset: job.dataset, run: number, started, share: change })
-  const settings = { mode: job.mode, class: name, mixedClass: job.mixedClass, items, run: number, started, tally, log }
+  const settings = { mode: job.mode, class: name, accountClasses, mixedClass, items, run: number, started, tally, log }
   const capture = new Capture(world, settings)
   run.capture = capture
   const publishing = {
@@ -262,6 +275,7 @@ function reportOf(job: BackupJob, source: Source, run: Run, failure: unknown): R
     }),
     born: capture?.born ?? 0,
     warnings: run.warnings,
+    ...(run.promoted !== null && { promoted: run.promoted }),
     ...(run.links !== null && { links: run.links }),
     ...(anomalies.length > 0 && { anomalies }),
     ...failureOf(run, failure),

@@ -3,12 +3,15 @@ import { type KnownAccount, ownerOf } from "../catalog/accounts.ts"
 import type { CapturedItem, Items, KnownItem } from "../catalog/items.ts"
 import { accountNamed, rememberAccountNames, sourceMemory } from "../catalog/memory.ts"
 import { rememberReferences } from "../catalog/references.ts"
+import { rememberStretches, type Stretch, stretchAt } from "../catalog/stretches.ts"
 import type { Digest } from "../digest.ts"
 import { BackupError, JobError, reasonOf } from "../errors.ts"
 import { packBytesTarget, pieceBytes } from "../limits.ts"
-import type { AccountNames, Found, MediaReference, Source, SourceItem, SourceMiss } from "../source/source.ts"
+import type { AccountNames, Found, Source, SourceItem, SourceMiss, ToldOfMedia } from "../source/source.ts"
 import { PackPlanner, streamPiece } from "../stream/plan.ts"
 import { bear, epochOf, livingAccount } from "./birth.ts"
+import { lastLifted } from "./emptied.ts"
+import { type Met, Neighbours, sealOf } from "./neighbours.ts"
 import type { OwnLog } from "./own-log.ts"
 import { capturedItem, type Departure, Sender } from "./send.ts"
 import type { Tally } from "./tally.ts"
@@ -18,6 +21,8 @@ import type { AgentWorld } from "./world.ts"
 export interface CaptureSettings {
   readonly mode: "archive" | "state"
   readonly class: string
+  /** Accounts that are kept in another one, by their stable ids. */
+  readonly accountClasses: ReadonlyMap<string, { readonly name: string }>
   /** Where whatever cannot be attributed is kept: a short class, if the operator has one. */
   readonly mixedClass: string
   readonly items: Items
@@ -46,9 +51,12 @@ export class Capture {
   readonly #settings: CaptureSettings
   readonly #lanes = new Map<string, Lane>()
   readonly #kept: Buffer[] = []
-  readonly #found: Found[] = []
+  readonly #neighbours: Neighbours | null
+  readonly #found: Met[] = []
+  #foundItems = 0
   #foundBytes = 0
-  readonly #references: MediaReference[] = []
+  #stretches: { unchanged: Stretch[]; changed: Buffer[] } = { unchanged: [], changed: [] }
+  readonly #references: ToldOfMedia[] = []
   readonly #names: AccountNames[] = []
   /** Directories, links and what is missing: recorded, though there is nothing to send. */
   readonly #contentless: CapturedItem[] = []
@@ -65,6 +73,8 @@ export class Capture {
   constructor(world: AgentWorld, settings: CaptureSettings) {
     this.#world = world
     this.#settings = settings
+    // A whole's items are each marked as met.
+    this.#neighbours = settings.mode === "archive" ? new Neighbours() : null
   }
 
   /** Bytes placed since the last commit, for runs long enough to commit in between. */
@@ -80,19 +90,22 @@ export class Capture {
     const { clock, signal, scratch, catalog } = this.#world
     try {
       const memory = sourceMemory(catalog, this.#settings.items.dataset)
-      for await (const found of source.capture({ now: clock.now(), scratch, signal, memory })) {
+      const lifted = lastLifted(this.#world, this.#settings.items.dataset, "emptied-table")
+      const accepted = lifted === null ? {} : { emptyAccepted: new Date(lifted) }
+      for await (const found of source.capture({ now: clock.now(), scratch, signal, memory, ...accepted })) {
         signal.throwIfAborted()
         this.met += 1
-        this.#found.push(found)
+        this.#take(found)
         if ("item" in found && found.item.content.kind === "bytes") this.#foundBytes += found.item.content.bytes.length
         // A stream may end with what it is read from: a database's snapshot lasts until its source is asked for what comes next.
         const now = "item" in found && found.item.content.kind === "stream"
-        if (!now && this.#found.length < askedItems && this.#foundBytes < heldBytesMax) continue
+        if (!now && this.#foundItems < askedItems && this.#foundBytes < heldBytesMax) continue
         this.#meetFound()
         if (!now && this.#window.length < windowItems && this.#windowBytes < windowBytes) continue
         await this.#sendWindow()
         await onWindow()
       }
+      this.#neighbours?.end(this.#found)
       this.#meetFound()
       await this.#sendWindow()
       await this.#flush()
@@ -109,13 +122,54 @@ export class Capture {
     await this.#flush()
   }
 
+  #take(found: Found): void {
+    const before = this.#found.length
+    if (this.#neighbours === null) this.#found.push(found)
+    else this.#neighbours.next(found, this.#found)
+    for (const met of this.#found.slice(before)) this.#foundItems += "stretch" in met ? met.stretch.length : 1
+  }
+
   #meetFound(): void {
     this.#world.catalog.reading(() => {
-      for (const found of this.#found.splice(0)) this.#meet(found)
+      for (const met of this.#found.splice(0)) {
+        if ("stretch" in met) this.#meetStretch(met.stretch)
+        else this.#meet(met)
+      }
     })
+    this.#foundItems = 0
     this.#foundBytes = 0
     this.#rememberTold()
     if (this.#kept.length >= windowItems) this.#flushKept()
+    if (this.#stretches.unchanged.length + this.#stretches.changed.length >= askedItems) this.#rememberStretches()
+  }
+
+  // Of millions of files next to all are as they were: then one answer of the catalog does for many.
+  #meetStretch(stretch: readonly SourceItem[]): void {
+    const [first] = stretch
+    if (first === undefined) return
+    const { tally, items } = this.#settings
+    const { stableId, path } = first
+    const seal = sealOf(stretch)
+    const known = stretchAt(this.#world.catalog, items.dataset, path)
+    if (known?.seal.equals(seal) === true && known.class === this.#classOf(stableId) && this.#owns(stableId, known.account)) {
+      this.#accounts.add(stableId)
+      tally.unchanged(
+        stretch.reduce((sum, { size }) => sum + (size ?? 0), 0),
+        stretch.length,
+      )
+      return
+    }
+    const kept = stretch.map((item) => this.#meetItem(item))
+    const [one] = kept
+    if (one !== undefined && kept.every((each) => each?.account === one.account && each.class === one.class)) {
+      this.#stretches.unchanged.push({ path, seal, account: one.account, class: one.class })
+    } else if (known !== undefined) this.#stretches.changed.push(path)
+  }
+
+  #rememberStretches(): void {
+    if (this.#stretches.unchanged.length + this.#stretches.changed.length === 0) return
+    rememberStretches(this.#world.catalog, this.#settings.items.dataset, this.#stretches)
+    this.#stretches = { unchanged: [], changed: [] }
   }
 
   // What a source says of its accounts and of media elsewhere is no item: other jobs ask for it.
@@ -126,7 +180,7 @@ export class Capture {
   }
 
   #meet(found: Found): void {
-    const { tally, items, mode } = this.#settings
+    const { tally } = this.#settings
     if ("note" in found) {
       tally.note(found.note)
       return
@@ -139,23 +193,29 @@ export class Capture {
       this.#names.push(found.account)
       return
     }
-    if ("reference" in found) {
-      this.#references.push(found.reference)
+    if ("reference" in found || "unreferenced" in found) {
+      this.#references.push(found)
       return
     }
-    const { item } = found
+    this.#meetItem(found.item)
+  }
+
+  /** What is remembered of the item, where it is unchanged. */
+  #meetItem(item: SourceItem): KnownItem | undefined {
+    const { tally, items, mode } = this.#settings
     if (item.content.kind === "bytes") this.#refuseTwice(item.path, item.content.sha256)
     this.#accounts.add(item.stableId)
     const known = items.known(item.path)
     if (known !== undefined && this.#isUnchanged(known, item)) {
       if (item.type === "file") tally.unchanged(known.size)
       if (mode === "state") this.#kept.push(item.path)
-      return
+      return known
     }
     this.#window.push(item)
     this.#windowBytes += item.size ?? pieceBytes
     // What is in memory already is sent on sooner than what workers read themselves.
     if (item.content.kind === "bytes") this.#windowBytes += 3 * (item.size ?? 0)
+    return undefined
   }
 
   // The second would take the place of the first, and rows be lost in silence. Paths of files cannot come twice.
@@ -217,6 +277,7 @@ export class Capture {
 
   async #sendWindow(): Promise<void> {
     this.#flushKept()
+    this.#rememberStretches()
     const window = this.#window.splice(0)
     this.#windowBytes = 0
     if (window.some(({ content }) => content.kind !== "none")) this.#world.pool.wake()
@@ -351,8 +412,22 @@ export class Capture {
   }
 
   #classOf(stableId: string): string {
-    return stableId === "mixed" ? this.#settings.mixedClass : this.#settings.class
+    if (stableId === "mixed") return this.#settings.mixedClass
+    return this.#settings.accountClasses.size === 0 ? this.#settings.class : this.#ownClassOf(stableId)
   }
+
+  // What was captured under an account's name, before its database said its id, is the account's all the same.
+  #ownClassOf(stableId: string): string {
+    const { accountClasses, class: jobClass } = this.#settings
+    const known = this.#ownClasses.get(stableId)
+    if (known !== undefined) return known
+    const found = accountClasses.get(stableId) ?? accountClasses.get(accountNamed(this.#world.catalog, stableId) ?? stableId)
+    const name = found?.name ?? jobClass
+    this.#ownClasses.set(stableId, name)
+    return name
+  }
+
+  readonly #ownClasses = new Map<string, string>()
 
   #lane(stableId: string): Lane {
     const className = this.#classOf(stableId)

@@ -44,7 +44,7 @@ export async function chooseContents(request: ContentsRequest, world: World): Pr
   if (newest === undefined) throw new Error("no snapshot was chosen")
   const keyring = new Keyring(world, history, request.identities)
   const listings = new Listings(world, keyring, { remembered: true })
-  const accounts = request.accounts === undefined ? null : await accountsNamed(history, keyring, request.accounts)
+  const accounts = request.accounts === undefined ? null : await accountsNamed(history, keyring, request.accounts, world.catalog)
   const partitions: SnapshotPartition[] = []
   const losses: Loss[] = []
   let listed = 0

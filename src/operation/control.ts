@@ -20,7 +20,7 @@ export interface Recorded extends Placement {
  * before, and is brought to each site that lacks it before the commit is.
  */
 export async function commitRecords(world: AgentWorld, log: OwnLog, records: readonly ControlRecord[]): Promise<Recorded> {
-  const { agent, everywhere, signal, tierOf } = world
+  const { agent, everywhere, signal, tierOf, lease } = world
   const bytes = encodeControlCommit(
     {
       ...{ repository: world.repository.id, agent: agent.id, ...log.next(), seen: [], trust: inForce(world).reference },
@@ -36,7 +36,7 @@ export async function commitRecords(world: AgentWorld, log: OwnLog, records: rea
   const { held, missed } = await placeCommit(
     everywhere,
     { key, bytes, packs: [], keys: [...keys] },
-    { signal, tierOf, durable: everywhere.durable },
+    { signal, tierOf, durable: everywhere.durable, guard: () => lease.check() },
   )
   if (held.length > 0) {
     rememberedCommits(world.catalog).remember(key, bytes)

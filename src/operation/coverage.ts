@@ -65,6 +65,7 @@ export function uncoveredOf(facts: CoverageFacts): Uncovered[] {
     ...facts.places.filter((place) => !facts.jobs.some((job) => covers(job, place))).map(placeOf),
     ...facts.bareAccounts.map(accountOf),
     ...facts.jobs.filter(({ hasRun }) => hasRun === false).map(({ name }) => idleJob(name)),
+    ...facts.servers.flatMap((server) => restoredOf(server, facts.jobs)),
   ]
 }
 
@@ -88,11 +89,11 @@ function callTables({ database, platform, callTables: all, capturedCallTables }:
   }))
 }
 
-function databasesOf({ server, databases, configured }: ServerFacts, jobs: readonly CoveringJob[]): Uncovered[] {
-  const captured = new Set(jobs.flatMap(({ database }) => database ?? []))
-  return databases.flatMap((database): Uncovered[] => {
+function databasesOf(facts: ServerFacts, jobs: readonly CoveringJob[]): Uncovered[] {
+  const { server, configured } = facts
+  return leftOf(facts, jobs).flatMap((database): Uncovered[] => {
+    if (originalOf(database, facts) !== null) return []
     const name = configured.get(database)
-    if (name !== undefined && captured.has(name)) return []
     const entry = name === undefined ? `an entry for it under \`databases\` of the configuration, and ` : ""
     return [
       {
@@ -103,6 +104,37 @@ function databasesOf({ server, databases, configured }: ServerFacts, jobs: reado
       },
     ]
   })
+}
+
+/** The databases of a server that no job captures. */
+function leftOf({ databases, configured }: ServerFacts, jobs: readonly CoveringJob[]): readonly string[] {
+  const captured = new Set(jobs.flatMap(({ database }) => database ?? []))
+  return databases.filter((database) => !captured.has(configured.get(database) ?? ""))
+}
+
+/** Beside which database of the server one was restored, as the name says that the manual gives it; null where it was not. */
+function originalOf(database: string, { databases }: ServerFacts): string | null {
+  const [, original] = /^(.+)_restored(?:[_-]?\d[\d_-]*)?$/.exec(database) ?? []
+  return original !== undefined && databases.includes(original) ? original : null
+}
+
+// A copy is no gap until the platform uses it, which nothing on the server says.
+function restoredOf(facts: ServerFacts, jobs: readonly CoveringJob[]): Uncovered[] {
+  const copies = leftOf(facts, jobs).flatMap((database) => {
+    const original = originalOf(database, facts)
+    return original === null ? [] : [{ database, original }]
+  })
+  if (copies.length === 0) return []
+  const [names, originals] = [copies.map(({ database }) => database), [...new Set(copies.map(({ original }) => original))]]
+  const one = names.length === 1
+  return [
+    {
+      kind: "restored",
+      what: `${one ? "database" : "databases"} ${names.join(", ")}, ${facts.server},`,
+      why: `${one ? "was" : "were"} restored beside ${originals.join(", ")}, and no job captures ${one ? "it" : "them"}`,
+      add: "drop what is not needed any more; if the platform uses one now, let the jobs capture that one",
+    },
+  ]
 }
 
 function covers(job: CoveringJob, place: PlaceFacts): boolean {

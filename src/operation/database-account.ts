@@ -11,12 +11,12 @@ import { isReservedAccount } from "../source/source.ts"
 import { count } from "../units.ts"
 import { type Fingerprint, type KeptDescription, KeptFiles, type KeptTable, tableName } from "./database-files.ts"
 import { Differences, readPrints } from "./database-prints.ts"
-import { type DatabaseRequest, type DatabaseTarget, refuseIncomplete, unlessNothing } from "./database-restore.ts"
+import { type DatabaseRequest, type DatabaseTarget, refuseArchive, refuseIncomplete, unlessNothing } from "./database-restore.ts"
 import { restore } from "./restore.ts"
 import type { World } from "./world.ts"
 
 export interface AccountOptions {
-  /** As the platform names it, or by its own id. */
+  /** As the platform or people name it, or by its own id. */
   readonly account: string
   /** Say what would come, and change nothing. */
   readonly preview: boolean
@@ -41,6 +41,7 @@ export async function restoreAccount(
   world: World,
 ): Promise<AccountRestoreReport> {
   if (isReservedAccount(options.account)) throw new JobError("job/not-found", `account ${options.account}: is no customer`)
+  await refuseArchive(request, world)
   const started = world.clock.now()
   const scratch = await mkdtemp(join(target.scratch, "restore-"))
   try {
@@ -86,9 +87,13 @@ async function keptOf(files: KeptFiles, loader: Loader): Promise<Kept> {
   if (description === null || description.kind !== loader.kind) {
     throw new JobError("job/not-found", `the snapshot holds no rows of a ${loader.kind} database by account`)
   }
-  const [stableId, another] = (await files.accounts()).filter((account) => !isReservedAccount(account))
+  const accounts = (await files.accounts()).filter((account) => !isReservedAccount(account))
+  const [stableId, another] = accounts
   if (stableId === undefined || another !== undefined) {
-    throw new JobError("job/not-found", "the snapshot's files are not those of one account", { hint: "name one account" })
+    const found = stableId === undefined ? "none" : accounts.join(" and ")
+    throw new JobError("job/not-found", `the snapshot's files are not those of one account: ${found}`, {
+      hint: "name one account, by its id",
+    })
   }
   const fingerprint = await files.fingerprint(stableId)
   if (fingerprint === null) throw new FormatError("format/malformed", `account ${stableId}: no fingerprint was kept`)

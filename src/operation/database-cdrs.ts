@@ -1,5 +1,5 @@
 import { once } from "node:events"
-import { createWriteStream, type Dirent, readdirSync, readFileSync } from "node:fs"
+import { createWriteStream, type Dirent, readdirSync, readFileSync, statSync } from "node:fs"
 import { link, mkdtemp, open, rm, unlink } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { finished } from "node:stream/promises"
@@ -10,11 +10,12 @@ import { type Applied, Merge, type OnConflict, type TableFates } from "../databa
 import { escapeField, unescapeField } from "../database/rows.ts"
 import { BackupError, errnoOf, FormatError, JobError, reasonOf } from "../errors.ts"
 import { syncDirectory } from "../files.ts"
+import { cdrPartBytes, cdrPartsMax } from "../limits.ts"
 import { randomId } from "../random.ts"
 import type { CdrRestoreReport } from "../report/database-restore.ts"
 import type { RestoreReport } from "../report/restore.ts"
-import { parseDescriptionPath } from "../source/cdr-pieces.ts"
-import { type CdrItem, type CdrStateRow, cdrState } from "../source/cdr-state.ts"
+import { parseCdrPiecePath, parseDescriptionPath } from "../source/cdr-pieces.ts"
+import { type CdrItem, cdrState, cdrTables } from "../source/cdr-state.ts"
 import { parseCsvPiecePath } from "../source/csv-pieces.ts"
 import { isReservedAccount } from "../source/source.ts"
 import { count } from "../units.ts"
@@ -23,7 +24,7 @@ import { restore } from "./restore.ts"
 import type { World } from "./world.ts"
 
 export interface CdrOptions {
-  /** As the platform names it, or by its own id. */
+  /** As the platform or people name it, or by its own id. */
   readonly account: string
   /** Event days, yyyy-mm-dd; both are in it. */
   readonly since: string
@@ -61,7 +62,7 @@ export async function restoreCdrs(
   try {
     const home = join(scratch, "files")
     const files = await bringHome(request, options, home, world)
-    const records = new Records(home, options)
+    const records = new Records(home, join(scratch, "rows"), options)
     const shared = { dataset: request.dataset, account: records.account, since: options.since, until: options.until, files }
     const written =
       target.form === "csv"
@@ -107,32 +108,31 @@ class Records {
   readonly columns: readonly string[]
   readonly table: TableDescription
   readonly #home: string
+  readonly #spill: string
+  /** Where each of the columns stands in a line of an edition's. */
+  readonly #positions = new WeakMap<readonly string[], readonly number[]>()
 
-  constructor(home: string, { table: wanted }: CdrOptions) {
+  /** `spill`: a directory that is made, for rows that are too many to be held at once, and removed again. */
+  constructor(home: string, spill: string, { table: wanted }: CdrOptions) {
     this.#home = home
+    this.#spill = spill
     this.#refuseFiles()
-    const tables = new Map<string, Set<string>>()
-    const accounts = new Set<string>()
-    for (const { table, columns, stableId } of this.#all()) {
-      const known = tables.get(table) ?? new Set()
-      for (const column of columns) known.add(column)
-      tables.set(table, known)
-      accounts.add(stableId)
+    const tables = cdrTables(this.#items())
+    const customers = new Set(tables.flatMap(({ stableIds }) => stableIds.filter((one) => !isReservedAccount(one))))
+    const [account, another] = customers
+    if (account === undefined || another !== undefined) {
+      const found = account === undefined ? "no account" : `several accounts: ${[...customers].join(", ")}`
+      throw new JobError("job/not-found", `the days hold records of ${found}`, { hint: "name one account, by its id" })
     }
-    const [account, another] = [...accounts].filter((one) => !isReservedAccount(one))
-    if (account === undefined || another !== undefined)
-      throw new JobError("job/not-found", "the days hold records of no account, or of several")
-    const [only] = tables.keys()
-    const name = wanted ?? (tables.size === 1 ? only : undefined)
-    const columns = name === undefined ? undefined : tables.get(name)
-    if (name === undefined || columns === undefined) {
-      throw new JobError("job/not-found", `the days hold records of ${[...tables.keys()].join(", ")}`, {
+    const chosen = wanted === undefined && tables.length === 1 ? tables[0] : tables.find(({ table }) => table === wanted)
+    if (chosen === undefined) {
+      throw new JobError("job/not-found", `the days hold records of ${tables.map(({ table }) => table).join(", ")}`, {
         hint: "name one of them with --table",
       })
     }
     this.account = account
-    this.columns = [...columns]
-    this.table = this.#describe(name)
+    this.columns = chosen.columns
+    this.table = this.#describe(chosen.table)
   }
 
   #refuseFiles(): void {
@@ -148,19 +148,35 @@ class Records {
     return readdirSync(this.#home, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
   }
 
-  *rows(): Generator<CdrStateRow> {
+  /** Each row with its fields in the order of the columns; undefined where it has none. */
+  *rows(): Generator<{ readonly fields: readonly (string | undefined)[]; readonly times: number }> {
     const name = `${this.table.schema}.${this.table.name}`
-    for (const row of this.#all()) if (row.table === name) yield row
+    const ofTable = [...this.#items()].filter(({ path }) => (parseCdrPiecePath(path) ?? parseDescriptionPath(path))?.table === name)
+    const bytes = ofTable.reduce((sum, { size }) => sum + size, 0)
+    const buckets = Math.min(cdrPartsMax, Math.ceil(bytes / cdrPartBytes))
+    for (const { line, columns, times } of cdrState(ofTable, { directory: this.#spill, buckets })) {
+      const fields = line.split("\t")
+      yield { fields: this.#positionsIn(columns).map((index) => fields[index]), times }
+    }
   }
 
-  *#all(): Generator<CdrStateRow> {
-    yield* cdrState(this.#items())
+  #positionsIn(columns: readonly string[]): readonly number[] {
+    const known = this.#positions.get(columns) ?? this.columns.map((column) => columns.indexOf(column))
+    this.#positions.set(columns, known)
+    return known
   }
 
-  *#items(): Generator<CdrItem> {
+  *#items(): Generator<CdrItem & { readonly size: number }> {
     for (const entry of this.#files()) {
       const absolute = join(entry.parentPath, entry.name)
-      yield { path: Buffer.from(absolute.slice(this.#home.length + 1)), bytes: readFileSync(absolute) }
+      yield {
+        path: Buffer.from(absolute.slice(this.#home.length + 1)),
+        size: statSync(absolute).size,
+        // Read when it is asked for: all of them are larger than any memory.
+        get bytes() {
+          return readFileSync(absolute)
+        },
+      }
     }
   }
 
@@ -216,9 +232,8 @@ async function writeCsv(records: Records, file: string, world: World): Promise<W
 /** The header, then each row as often as it was there. */
 function* csvLines(records: Records): Generator<Buffer> {
   yield Buffer.from(`${records.columns.map(csvField).join(",")}\r\n`)
-  for (const { line, columns, times } of records.rows()) {
-    const fields = line.split("\t")
-    const texts = records.columns.map((column) => fields[columns.indexOf(column)] ?? "\\N").map(unescapeField)
+  for (const { fields, times } of records.rows()) {
+    const texts = fields.map((field) => unescapeField(field ?? "\\N"))
     const bytes = Buffer.from(`${texts.map(csvField).join(",")}\r\n`, "latin1")
     for (let time = 0; time < times; time++) yield bytes
   }
@@ -305,9 +320,8 @@ async function mergeRecords(records: Records, table: TableDescription, { session
 
 /** Rows as lines of the table's columns, each as often as it was there. */
 async function* linesOf(records: Records): AsyncGenerator<Uint8Array> {
-  for (const { line, columns, times } of records.rows()) {
-    const fields = line.split("\t")
-    const placed = records.columns.map((column) => fields[columns.indexOf(column)] ?? escapeField(null))
+  for (const { fields, times } of records.rows()) {
+    const placed = fields.map((field) => field ?? escapeField(null))
     const bytes = Buffer.from(`${placed.join("\t")}\n`, "latin1")
     for (let time = 0; time < times; time++) yield bytes
   }

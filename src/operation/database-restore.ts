@@ -9,8 +9,11 @@ import type { RestoreReport } from "../report/restore.ts"
 import { count } from "../units.ts"
 import { type KeptDescription, KeptFiles, type KeptTable, tableName } from "./database-files.ts"
 import { inParallel } from "./database-parallel.ts"
-import { compareAll, Differences, readPrints } from "./database-prints.ts"
+import { compareAll, Differences, type Prints, readPrints } from "./database-prints.ts"
+import { chooseSnapshots, readHistory } from "./history.ts"
+import { Keyring } from "./keyring.ts"
 import { type RestoreRequest, restore } from "./restore.ts"
+import { TracePlaces } from "./trace-places.ts"
 import type { World } from "./world.ts"
 
 /** Where a database is restored to, and how it is opened there. */
@@ -43,6 +46,7 @@ export async function restoreDatabase(
   options: WholeOptions,
   world: World,
 ): Promise<DatabaseRestoreReport> {
+  await refuseArchive(request, world)
   const scratch = await mkdtemp(join(target.scratch, "restore-"))
   try {
     await using loader = await target.openLoader(scratch)
@@ -90,6 +94,25 @@ async function bringHome(
   return { way: "accounts", report: await restore({ ...request, paths }, target, world) }
 }
 
+/** Throws where the dataset is an archive, before anything of it is fetched: a database is a whole, and what is none would load nothing. */
+export async function refuseArchive(request: DatabaseRequest, outer: World): Promise<void> {
+  // The restore that follows says the same of the sites.
+  const world: World = { ...outer, tell: () => undefined }
+  const { dataset, identities } = request
+  const history = await readHistory(world)
+  const snapshots = chooseSnapshots(history, request)
+  if (snapshots.at(-1)?.commit.body.mode !== "archive") return
+  const places = await TracePlaces.open(history, new Keyring(world, history, identities), world)
+  if (await places.holdCalls(snapshots)) {
+    throw new JobError("job/not-found", `${dataset}: holds call detail records, and no database`, {
+      hint: `give them back with \`holdline restore cdrs ${dataset} ACCOUNT --since DAY --until DAY --into DATABASE\``,
+    })
+  }
+  throw new JobError("job/not-found", `${dataset}: holds files by their days, and no database`, {
+    hint: `bring them back with \`holdline restore run ${dataset} --to DIRECTORY\``,
+  })
+}
+
 /** Null where the snapshot has no such files. */
 export async function unlessNothing<T>(work: Promise<T>): Promise<T | null> {
   try {
@@ -125,7 +148,8 @@ class WholeRestore {
   readonly #leftOut: string[] = []
   readonly #warnings: string[] = []
   readonly #differences = new Differences()
-  #rows = 0
+  /** null until somebody counted them. */
+  #rows: number | null = null
   #loaded = false
   #compared = false
 
@@ -176,13 +200,14 @@ class WholeRestore {
   async #loadRows(tables: readonly KeptTable[]): Promise<void> {
     const { files, loader } = this.#given
     const accounts = await files.accounts()
+    this.#rows = 0
     const bySize = tables.toSorted((a, b) => b.rows - a.rows)
     await inParallel(bySize, this.#options.jobs, async (table) => {
       const { schema, name } = table
       const columns = table.columns.map((column) => column.name)
       const loaded = await loader.loadRows({ schema, name, columns }, linesOf(files, accounts, table))
-      // Added once it is known: `+=` around the await would forget what other tables brought meanwhile.
-      this.#rows += loaded
+      // Added once it is known: a sum taken before the await would forget what other tables brought meanwhile.
+      this.#rows = (this.#rows ?? 0) + loaded
     })
   }
 
@@ -190,11 +215,12 @@ class WholeRestore {
     await using database = await openDatabase()
     const prints = await readPrints(database, tables, { readers: this.#options.jobs, signal: this.#world.signal })
     await compareAll(this.#given.files, tables, prints, this.#differences)
-    this.#compared = true
-    if (this.#given.way === "whole") for (const accounts of prints.values()) for (const { rows } of accounts.values()) this.#rows += rows
+    if (this.#given.way === "whole" && tables.length > 0) this.#rows = rowsIn(prints)
     await using snapshot = await database.snapshot({ readers: 1 })
     const kept = new Set(tables.map(tableName))
     const without = (await snapshot.tables()).map(tableName).filter((name) => !kept.has(name))
+    // Where nothing but such tables is there, nothing was compared.
+    this.#compared = tables.length > 0 || without.length === 0
     if (without.length === 0) return
     const why = "the job that took the snapshot leaves them out, or another captures them as records"
     if (this.#given.way === "accounts") this.#leftOut.push(`rows of ${without.join(", ")}: ${why}`)
@@ -225,6 +251,10 @@ class WholeRestore {
       warnings: [...this.#warnings, ...report.warnings],
     }
   }
+}
+
+function rowsIn(prints: Prints): number {
+  return [...prints.values()].flatMap((accounts) => [...accounts.values()]).reduce((sum, { rows }) => sum + rows, 0)
 }
 
 async function* linesOf(files: KeptFiles, accounts: readonly string[], table: KeptTable): AsyncGenerator<Uint8Array> {

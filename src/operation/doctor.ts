@@ -2,6 +2,7 @@ import { constants } from "node:fs"
 import { access, open, opendir, stat, statfs } from "node:fs/promises"
 import { delimiter, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { Catalog } from "../catalog/catalog.ts"
 import { schemaVersion } from "../catalog/schema.ts"
 import type { Clock } from "../clock.ts"
 import { BackupError, errnoOf, reasonOf } from "../errors.ts"
@@ -9,11 +10,13 @@ import { isMissing } from "../files.ts"
 import { repositoryKey, repositoryPrefix } from "../format/names.ts"
 import { nativeStatus } from "../key/header.ts"
 import { clockDifferenceMaxMs } from "../limits.ts"
+import { anomalyText } from "../report/anomaly.ts"
 import { deviceOf } from "../site/mount.ts"
 import type { OpenedSite } from "../site/site.ts"
 import type { JobSourceSettings } from "../source/settings.ts"
 import { count, formatDuration, formatSize } from "../units.ts"
 import type { Durable } from "../vault/vault.ts"
+import { openAnomalies } from "./anomalies.ts"
 import { findIdentities, type MisplacedKey, type SearchOptions } from "./doctor-identities.ts"
 
 /** One thing that was looked at. */
@@ -75,7 +78,7 @@ export async function examineState(path: string): Promise<Finding[]> {
     }
     await access(path, constants.R_OK | constants.W_OK | constants.X_OK)
     const { bavail, bsize } = await statfs(path)
-    return [right(check, `${path}: ${formatSize(bavail * bsize)} free`), examineCatalog(join(path, "catalog.sqlite"))]
+    return [right(check, `${path}: ${formatSize(bavail * bsize)} free`), ...examineCatalog(join(path, "catalog.sqlite"))]
   } catch (error) {
     if (isMissing(error)) return [note(check, `${path}: not there yet; the first run makes it`)]
     return [wrong(check, `${path}: cannot be used: ${errnoOf(error) ?? reasonOf(error)}`, "run as the user who owns it")]
@@ -83,19 +86,27 @@ export async function examineState(path: string): Promise<Finding[]> {
 }
 
 // Read-only: the doctor repairs nothing, and a running backup is not disturbed.
-function examineCatalog(path: string): Finding {
+function examineCatalog(path: string): Finding[] {
   const check = "catalog"
   const hint = "the next run puts it aside and reads again what is at the sites"
   try {
     using database = new DatabaseSync(path, { readOnly: true })
     const version = Number(database.prepare("PRAGMA user_version").get()?.user_version)
-    if (version !== schemaVersion) return wrong(check, `${path}: of another release (schema ${String(version)})`, hint)
+    if (version !== schemaVersion) return [wrong(check, `${path}: of another release (schema ${String(version)})`, hint)]
     const answer = String(database.prepare("PRAGMA quick_check(1)").get()?.quick_check)
-    return answer === "ok" ? right(check, path) : wrong(check, `${path}: damaged: ${answer}`, hint)
+    return answer === "ok" ? [right(check, path), ...anomaliesIn(path)] : [wrong(check, `${path}: damaged: ${answer}`, hint)]
   } catch (error) {
-    if (/unable to open/i.test(reasonOf(error))) return note(check, `${path}: not there yet; the first run makes it`)
-    return wrong(check, `${path}: ${reasonOf(error)}`, hint)
+    if (/unable to open/i.test(reasonOf(error))) return [note(check, `${path}: not there yet; the first run makes it`)]
+    return [wrong(check, `${path}: ${reasonOf(error)}`, hint)]
   }
+}
+
+/** What stays frozen until a person has looked at it, however many runs went well since. */
+function anomaliesIn(path: string): Finding[] {
+  using catalog = Catalog.openToRead(path)
+  return openAnomalies({ catalog }).map((anomaly) =>
+    note("anomaly", `${anomaly.dataset}, since ${anomaly.time}: ${anomalyText(anomaly)}; nothing of it expires`, "holdline anomaly list"),
+  )
 }
 
 const complaints: Readonly<Record<MisplacedKey["kind"], readonly [what: string, where: string]>> = {

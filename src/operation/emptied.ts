@@ -23,17 +23,17 @@ interface Whole {
 
 /** Must be asked before the run changes what is remembered. */
 export function heldBefore(world: Pick<World, "catalog">, items: Items, job: Whole): Before {
-  const remembered = items.amount()
   const { accepted, ...last } = lastBelieved(world, job)
-  // What an archive keeps is remembered whatever its source holds: that it holds nothing was looked at.
-  if (job.mode === "archive" && accepted) return last
+  // What an archive keeps is remembered whatever its source holds: what was met there says more, and that it held nothing was looked at.
+  if (job.mode === "archive" && (accepted || last.files > 0)) return last
+  const remembered = items.amount()
   // A commit of nothing takes a whole's items out of memory; what the runs before it said is still known.
   return { ...(remembered.bytes > 0 ? remembered : last), empty: last.empty }
 }
 
 // A run that found nothing where there was something is asked about again and again, until a person says that it is right.
 function lastBelieved({ catalog }: Pick<World, "catalog">, { name, dataset }: Whole): Before & { readonly accepted: boolean } {
-  const lifted = liftedEmptiness({ catalog }, dataset)
+  const lifted = lastLifted({ catalog }, dataset, "emptied")
   for (const { report } of runsOf(catalog, name)) {
     const run = report === null ? null : readStoredRun(report)
     if (run === null || run.dataset !== dataset || run.outcome === "failed") continue
@@ -46,9 +46,9 @@ function lastBelieved({ catalog }: Pick<World, "catalog">, { name, dataset }: Wh
   return { files: 0, bytes: 0, empty: false, accepted: false }
 }
 
-// When a person last said that a dataset may hold nothing.
-function liftedEmptiness({ catalog }: Pick<World, "catalog">, dataset: string): string | null {
-  const times = rememberedAnomalies(catalog, dataset).flatMap(({ kind, lifted }) => (kind === "emptied" ? (lifted ?? []) : []))
+/** When a person last lifted an anomaly of this kind: said that a dataset, or tables of it, may hold nothing. */
+export function lastLifted({ catalog }: Pick<World, "catalog">, dataset: string, wanted: "emptied" | "emptied-table"): string | null {
+  const times = rememberedAnomalies(catalog, dataset).flatMap(({ kind, lifted }) => (kind === wanted ? (lifted ?? []) : []))
   return times.toSorted().at(-1) ?? null
 }
 

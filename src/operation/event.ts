@@ -1,3 +1,4 @@
+import type { LedgerEvent } from "../ledger/entry.ts"
 import type { RunReport } from "../report/run.ts"
 
 /** What happens, while it happens: progress bars, log lines and JSON lines are drawn from these. */
@@ -10,6 +11,10 @@ export type Event =
   | { readonly type: "failover"; readonly key: string; readonly site: string; readonly message: string; readonly next: string | null }
   | { readonly type: "committed"; readonly seq: number; readonly held: readonly string[]; readonly durable: boolean }
   | { readonly type: "run-ended"; readonly report: RunReport }
+  | { readonly type: "deed"; readonly deed: Deed }
+
+/** What the ledger keeps of an operation that is over, but for who asked for it. A run is told by its own event. */
+export type Deed = Omit<LedgerEvent, "who">
 
 /** Counts so far; `totalFiles` and `totalBytes` where they are known before the end. */
 export interface Progress {

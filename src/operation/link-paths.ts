@@ -2,6 +2,8 @@ import type { MediaReference } from "../source/source.ts"
 
 /** How rows of one kind name their media. */
 export interface LinkRule {
+  /** The profile's name of where the medium is. */
+  readonly files: string
   /** As a profile says it: columns in braces, and {yyyy} {MM} {dd} of the row's day. */
   readonly path: string
   /** By how many days the dates in the path may differ from the row's. */

@@ -33,6 +33,8 @@ export interface LinkSettings {
   /** Where the job's files are: the paths of references begin here. */
   readonly root: string
   readonly settleMs: number
+  /** The profile's names of the job's files: rows that point at others are not held against it. Absent: all are. */
+  readonly files?: readonly string[]
   /** How rows name their media; the first that fits a path says what is expected of it. */
   readonly rules: readonly LinkRule[]
 }
@@ -70,6 +72,7 @@ class LinkCheck {
   readonly #world: Pick<World, "catalog">
   readonly #links: LinkSettings
   readonly #datasets: LinkedDatasets
+  readonly #rules: ReadonlyMap<string, readonly LinkRule[]>
   readonly #started: Date
   readonly #owners = new Map<string, string | undefined>()
   readonly #missing: Record<Reason, number> = { purged: 0, moved: 0, notSettled: 0, unknown: 0 }
@@ -85,7 +88,8 @@ class LinkCheck {
     this.#world = world
     this.#links = links
     this.#started = started
-    this.#datasets = { from: links.from, media, since: daysBefore(started, links.days) }
+    this.#datasets = { from: links.from, media, files: links.files, since: daysBefore(started, links.days) }
+    this.#rules = Map.groupBy(links.rules, ({ files }) => files)
   }
 
   report(): LinksReport {
@@ -121,7 +125,7 @@ class LinkCheck {
       this.#unknown(reference)
       return
     }
-    const rule = ruleOf(this.#links.rules, reference)
+    const rule = ruleOf(this.#rules.get(reference.files) ?? [], reference)
     const others = rule === undefined ? [] : otherDays(rule, reference)
     if (others.some((path) => this.#isKept(path, reference, "exactly"))) {
       this.#resolvedElsewhere += 1

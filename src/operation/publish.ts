@@ -10,9 +10,9 @@ import { decodeCommit, encodeBackupCommit, type ListedPack, packNameOf } from ".
 import { encodeInventory, type InventoryPartition, ListingDigest } from "../format/inventory.ts"
 import { encodeManifest } from "../format/manifest.ts"
 import { commitKey, packKey } from "../format/names.ts"
-import { commitPacksMax, inventoryLinesMax, manifestBytesTarget, manifestItemsMax, packBytesTarget } from "../limits.ts"
+import { commitPacksMax, inventoryLinesMax, manifestBytesTarget, manifestItemsMax, metaMembersMax, packBytesTarget } from "../limits.ts"
 import type { CommitReport } from "../report/run.ts"
-import { collectListing } from "../stream/listing.ts"
+import { type Listing, sealListings } from "../stream/listing.ts"
 import { PackBuilder } from "../stream/pack.ts"
 import { placeCommit } from "../vault/commit.ts"
 import { place } from "../vault/place.ts"
@@ -50,7 +50,7 @@ export async function publish(world: AgentWorld, settings: PublishSettings): Pro
 
 async function publishWith(world: AgentWorld, settings: PublishSettings, meta: MetaPacks): Promise<CommitReport> {
   const contents = await writeManifests(world, settings, meta)
-  const inventory = await writeInventory(world, settings, contents.partitions, meta)
+  const inventory = await writeInventory(world, settings, contents, meta)
   await meta.close()
   const packs = [...contents.packs.values(), ...meta.packs].map(listed)
   if (packs.length > commitPacksMax) {
@@ -74,7 +74,7 @@ async function publishWith(world: AgentWorld, settings: PublishSettings, meta: M
       complete: settings.complete,
       final: settings.final,
       packs,
-      inventory: inventory.map(meta.locate),
+      inventory: inventory.map(located),
     },
     world.agent.signer,
   )
@@ -113,10 +113,12 @@ async function commit(
   const names = packs.map((pack) => packNameOf(world.agent.id, pack))
   const needs = { key, bytes, packs: names, keys: settings.log.register() }
   const targets = world.vault.sites.map(({ name }) => name)
-  const { signal, tierOf, vault, everywhere } = world
-  const { held, missed } = await placeCommit(everywhere, needs, { signal, tierOf, targets, durable: vault.durable })
+  const { signal, tierOf, vault, everywhere, lease } = world
+  const options = { signal, tierOf, targets, durable: vault.durable, guard: () => lease.check() }
+  const { held, missed } = await placeCommit(everywhere, needs, options)
   for (const { site, message } of missed) world.tell({ type: "site-missed", site, message })
   const durable = isDurable(held, vault)
+  if (!durable) lease.check()
   const waits = !durable && (await everywhere.spool?.keep(key, bytes, made.sha256)) === true
   if (held.length > 0 || waits) {
     rememberedCommits(world.catalog).remember(key, bytes)
@@ -130,12 +132,14 @@ function listed({ sha256, bytes, class: className, kind, date }: RecordedPack): 
   return [sha256, bytes, className, kind, date]
 }
 
+/** What a commit is going to say, as it grows. */
 interface Contents {
-  readonly partitions: readonly (() => InventoryPartition)[]
+  readonly partitions: (() => InventoryPartition)[]
+  readonly classes: Set<string>
   /** What this commit writes manifests of. */
-  readonly written: readonly WrittenPartition[]
+  readonly written: WrittenPartition[]
   /** Everything the partitions need, also the meta packs of manifests that are listed again. */
-  readonly packs: ReadonlyMap<Digest, RecordedPack>
+  readonly packs: Map<Digest, RecordedPack>
 }
 
 interface WrittenPartition extends Omit<WrittenManifest, "line"> {
@@ -143,28 +147,31 @@ interface WrittenPartition extends Omit<WrittenManifest, "line"> {
 }
 
 async function writeManifests(world: AgentWorld, settings: PublishSettings, meta: MetaPacks): Promise<Contents> {
-  const { items, mode, runNumber } = settings
-  const packs = new Map<Digest, RecordedPack>()
-  const partitions: (() => InventoryPartition)[] = []
-  const written: WrittenPartition[] = []
-  const write = async (partition: Partition, rows: Iterable<CapturedItem>, sizes: Iterable<number>) => {
-    const one = await writePartition(world, settings, { partition, rows, cuts: cutsOf(sizes), meta, packs })
-    partitions.push(one.line)
-    written.push(one)
-  }
+  const contents: Contents = { partitions: [], classes: new Set(), written: [], packs: new Map() }
+  await meta.write(manifests(world, settings, contents))
+  return contents
+}
+
+function* manifests(world: AgentWorld, settings: PublishSettings, contents: Contents): Generator<MetaListing> {
+  const { items, mode, runNumber: run } = settings
   if (mode === "archive") {
-    for (const partition of items.pendingPartitions()) await write(partition, items.pending(partition), items.pendingSizes(partition))
-    return { partitions, written, packs }
+    for (const partition of items.pendingPartitions()) {
+      const cuts = cutsOf(items.pendingSizes(partition))
+      yield* manifestOf(world, settings, { partition, rows: items.pending(partition), cuts, contents })
+    }
+    return
   }
-  for (const partition of items.runPartitions(runNumber)) {
+  for (const partition of items.runPartitions(run)) {
     const kept = items.keptManifest(partition)
-    if (kept === undefined) await write(partition, items.ofRun(partition, runNumber), items.runSizes(partition, runNumber))
-    else {
-      for (const pack of [...kept.packs, ...kept.line.manifests.map(([metaPack]) => metaPack)]) rememberPack(world, packs, pack)
-      partitions.push(() => kept.line)
+    if (kept === undefined) {
+      const cuts = cutsOf(items.runSizes(partition, run))
+      yield* manifestOf(world, settings, { partition, rows: items.ofRun(partition, run), cuts, contents })
+    } else {
+      for (const pack of [...kept.packs, ...kept.line.manifests.map(([metaPack]) => metaPack)]) rememberPack(world, contents.packs, pack)
+      contents.partitions.push(() => kept.line)
+      contents.classes.add(partition.class)
     }
   }
-  return { partitions, written, packs }
 }
 
 interface PartitionWriting {
@@ -172,17 +179,16 @@ interface PartitionWriting {
   readonly rows: Iterable<CapturedItem>
   /** How many items each part of the manifest holds. */
   readonly cuts: readonly number[]
-  readonly meta: MetaPacks
-  readonly packs: Map<Digest, RecordedPack>
+  readonly contents: Contents
 }
 
 /** One partition's manifest, in as many parts as its size asks for. Its place in a pack is known once the pack is full. */
-async function writePartition(world: AgentWorld, settings: PublishSettings, writing: PartitionWriting): Promise<WrittenPartition> {
-  const { partition, meta, cuts: parts } = writing
+function* manifestOf(world: AgentWorld, settings: PublishSettings, writing: PartitionWriting): Generator<MetaListing> {
+  const { partition, cuts: parts, contents } = writing
   const name = settings.mode === "state" ? settings.run : partition.day
   const recipients = [recipientOf(world.catalog, partition.account, partition.epoch)]
   const summary = new Summary(Buffer.from(world.random.bytes(16)).toString("hex"))
-  const manifests: { readonly place: MetaPlace; readonly sha256: Digest }[] = []
+  const written: { readonly place: MetaPlace; readonly sha256: Digest }[] = []
   let pending: CapturedItem[] = []
   let items = 0
   const packs = new Set<Digest>()
@@ -191,30 +197,34 @@ async function writePartition(world: AgentWorld, settings: PublishSettings, writ
     items += 1
     summary.add(item)
     for (const { pack } of item.at) packs.add(pack)
-    if (pending.length < (parts[manifests.length] ?? 0)) continue
+    if (pending.length < (parts[written.length] ?? 0)) continue
     const header = {
       repository: world.repository.id,
       agent: world.agent.id,
       account: partition.account,
       dataset: settings.dataset,
       partition: name,
-      part: manifests.length,
+      part: written.length,
       parts: parts.length,
     }
     const { tar, sha256 } = encodeManifest(header, pending)
-    manifests.push({ place: await meta.add(tar, { recipients, class: partition.class }), sha256 })
+    const place: MetaPlace = { at: null }
+    written.push({ place, sha256 })
     pending = []
+    yield { tar, recipients, class: partition.class, place }
   }
-  for (const pack of packs) rememberPack(world, writing.packs, pack)
+  for (const pack of packs) rememberPack(world, contents.packs, pack)
   const fields = summary.fields()
   const line = (): InventoryPartition => ({
     account: partition.account,
     epoch: partition.epoch,
     partition: name,
-    manifests: manifests.map(({ place, sha256 }) => [...meta.locate(place), sha256]),
+    manifests: written.map(({ place, sha256 }) => [...located(place), sha256]),
     ...fields,
   })
-  return { partition, line, packs: [...packs], items }
+  contents.partitions.push(line)
+  contents.classes.add(partition.class)
+  contents.written.push({ partition, line, packs: [...packs], items })
 }
 
 function rememberPack(world: AgentWorld, packs: Map<Digest, RecordedPack>, sha256: Digest): void {
@@ -273,36 +283,55 @@ class Summary {
 async function writeInventory(
   world: AgentWorld,
   settings: PublishSettings,
-  partitions: readonly (() => InventoryPartition)[],
+  contents: Contents,
   meta: MetaPacks,
-): Promise<MetaPlace[]> {
+): Promise<readonly MetaPlace[]> {
   // Manifests must have their places before an inventory can name them.
   await meta.close()
-  if (partitions.length === 0) return []
+  return await meta.write(inventoryParts(world, settings, contents))
+}
+
+function* inventoryParts(world: AgentWorld, settings: PublishSettings, { partitions, classes }: Contents): Generator<MetaListing> {
   const { organisation, catalog } = inForce(world).body
   const recipients = [catalog.recipient, ...organisation.recipients.map(({ recipient }) => recipient)]
   const parts = Math.ceil(partitions.length / inventoryLinesMax)
-  const places: MetaPlace[] = []
   for (let part = 0; part < parts; part++) {
     const lines = partitions.slice(part * inventoryLinesMax, (part + 1) * inventoryLinesMax).map((line) => line())
     const header = { repository: world.repository.id, agent: world.agent.id, dataset: settings.dataset, run: settings.run, part, parts }
-    places.push(await meta.add(encodeInventory(header, lines), { recipients, class: settings.class }))
+    const tar = encodeInventory(header, lines)
+    yield { tar, recipients, class: longestClass(world, settings.class, classes), place: { at: null } }
   }
-  return places
 }
 
-/** Where a listing lies: in the pack that was being filled when it was added. */
+// An inventory is needed for as long as anything that it names is kept.
+function longestClass({ trust }: AgentWorld, own: string, others: ReadonlySet<string>): string {
+  const signed = new Map(Object.entries(inForce({ trust }).body.classes))
+  const daysOf = (name: string): number => signed.get(name)?.days ?? 0
+  return [...others].reduce((longest, name) => (daysOf(name) > daysOf(longest) ? name : longest), own)
+}
+
+/** Where a listing lies; known once its pack is full. */
 interface MetaPlace {
-  readonly pack: { sha256: Digest | null }
-  readonly member: number
+  at: readonly [pack: Digest, member: number] | null
+}
+
+function located({ at }: MetaPlace): [Digest, number] {
+  if (at === null) throw new Error("a listing was asked for its place before its pack was full")
+  return [...at]
+}
+
+/** A part of a manifest or of an inventory. */
+interface MetaListing extends Listing {
+  readonly class: string
+  readonly place: MetaPlace
 }
 
 interface OpenMeta {
   readonly builder: PackBuilder
-  readonly pack: { sha256: Digest | null }
   readonly buffer: ArrayBuffer
-  readonly places: MemberPlace[]
-  bytes: number
+  /** Of its members, in their order. */
+  readonly listings: MetaPlace[]
+  readonly ranges: MemberPlace[]
 }
 
 /** The meta packs of one commit: one being filled per class, as far as there are buffers. */
@@ -317,23 +346,23 @@ class MetaPacks {
     this.#world = world
   }
 
-  async add(tar: Uint8Array, options: { readonly recipients: readonly string[]; readonly class: string }): Promise<MetaPlace> {
-    const plaintext = collectListing(tar)
-    const full = this.#open.get(options.class)
-    if (full !== undefined && (full.bytes + plaintext.length > packBytesTarget || full.builder.members >= 4000))
-      await this.#close(options.class)
-    const open = this.#open.get(options.class) ?? (await this.#begin(options.class))
-    const member = open.builder.members
-    const sealing = { recipients: options.recipients, reopen: "all" as const, random: this.#world.random }
-    const { offset, length } = open.builder.add("tar.zst", plaintext, sealing)
-    open.places.push([offset, length])
-    open.bytes += plaintext.length + 16 * 1024
-    return { pack: open.pack, member }
+  /** Seals listings while they are made, and adds them in their order; gives the places that they will have. */
+  async write(listings: Iterable<MetaListing>): Promise<readonly MetaPlace[]> {
+    const places: MetaPlace[] = []
+    for await (const { listing, file } of sealListings(listings, this.#world)) {
+      await this.#add(listing, file)
+      places.push(listing.place)
+    }
+    return places
   }
 
-  readonly locate = ({ pack, member }: MetaPlace): [Digest, number] => {
-    if (pack.sha256 === null) throw new Error("a meta pack was asked for its name before it was full")
-    return [pack.sha256, member]
+  async #add({ class: className, place: listing }: MetaListing, file: Uint8Array): Promise<void> {
+    const full = this.#open.get(className)?.builder
+    if (full !== undefined && (full.bytes + file.length > packBytesTarget || full.members >= metaMembersMax)) await this.#close(className)
+    const { builder, listings, ranges } = this.#open.get(className) ?? (await this.#begin(className))
+    const { offset, length } = builder.append("tar.zst", file)
+    ranges.push([offset, length])
+    listings.push(listing)
   }
 
   /** Places every pack begun. */
@@ -355,7 +384,7 @@ class MetaPacks {
       await this.close()
       buffer = await buffers.take()
     }
-    const open = { builder: new PackBuilder(buffer), pack: { sha256: null }, buffer, places: [], bytes: 0 }
+    const open = { builder: new PackBuilder(buffer), buffer, listings: [], ranges: [] }
     this.#open.set(className, open)
     return open
   }
@@ -376,9 +405,9 @@ class MetaPacks {
       if (held.length === 0 && !waits) {
         throw new JobError("job/not-durable", `no site took a meta pack: ${missed.map(({ message }) => message).join("; ")}`)
       }
-      open.pack.sha256 = sha256
+      for (const [member, listing] of open.listings.entries()) listing.at = [sha256, member]
       this.packs.push({ ...name, bytes, listed: true })
-      this.places.set(sha256, open.places)
+      this.places.set(sha256, open.ranges)
     } finally {
       if (intact) buffers.giveBack(open.buffer)
       else buffers.replace()

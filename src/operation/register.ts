@@ -1,3 +1,5 @@
+import type { Catalog } from "../catalog/catalog.ts"
+import { accountsEverNamed } from "../catalog/memory.ts"
 import { BackupError, JobError } from "../errors.ts"
 import { decodeCanonical, decodeUtf8 } from "../format/canonical.ts"
 import { type KeyRecord, type RegisterEntry, registerEntrySchema } from "../format/commit.ts"
@@ -59,19 +61,44 @@ export async function customersOf(history: History, keyring: Keyring, accounts: 
   return customers
 }
 
-/** The ids of accounts given by id, or by their platform's own stable id. One customer may be several accounts: all are meant. */
-export async function accountsNamed(history: History, keyring: Keyring, names: readonly string[]): Promise<ReadonlySet<string>> {
+/**
+ * The ids of accounts given by id, by their platform's own stable id, or by the name that paths and people use, as far as this host's
+ * catalog has learned it. One customer may be several accounts: all are meant. A name that several customers have or had is refused.
+ */
+export async function accountsNamed(
+  history: History,
+  keyring: Keyring,
+  names: readonly string[],
+  catalog: Catalog,
+): Promise<ReadonlySet<string>> {
   const register = (await readRegister(history, keyring.given)).accounts
   const ids = new Set([...history.keys.values()].flat().map(({ account }) => account))
   const found = new Set<string>()
   for (const name of names) {
-    const matching = register.filter(({ account, entry }) => account === name || entry.stableId === name)
-    if (ids.has(name)) found.add(name)
-    else if (matching.length === 0)
-      throw new JobError("job/not-found", `account ${name}: not in the register`, {
-        hint: "give the customer as its data is kept: by the id in the platform's database, or where that is not captured by the domain in its paths",
-      })
+    if (ids.has(name)) {
+      found.add(name)
+      continue
+    }
+    const called = customerCalled(name, catalog)
+    const matching = register.filter(({ entry }) => entry.stableId === name || entry.stableId === called)
+    if (matching.length === 0) throw unknownAccount(name, called)
     for (const { account } of matching) found.add(account)
   }
   return found
+}
+
+// A domain that was deleted and made anew is another customer by its id: whoever names it may mean either.
+function customerCalled(name: string, catalog: Catalog): string | undefined {
+  const { now, before } = accountsEverNamed(catalog, name)
+  if (now.length + before.length <= 1) return now[0] ?? before[0]
+  const all = [...now, ...before.map((one) => `formerly ${one}`)]
+  const listed = before.length === 0 ? all.join(", ") : `${all.slice(0, -1).join(", ")}, and ${all.at(-1) ?? ""}`
+  throw new JobError("job/not-found", `account ${name}: this is the name of several: ${listed}`, { hint: "say which, by its id" })
+}
+
+function unknownAccount(name: string, called: string | undefined): JobError {
+  if (called !== undefined) return new JobError("job/not-found", `account ${name}: is ${called}, of which nothing was captured`)
+  return new JobError("job/not-found", `account ${name}: not known`, {
+    hint: "give the customer by the id in the platform's database, or by the name that this host's runs have read there; where no database is captured, by the name in its paths",
+  })
 }

@@ -51,8 +51,10 @@ export async function repair(request: RepairRequest, outer: UpkeepWorld): Promis
     await mending.mend(owed.keys.slice(start, start + upkeepPortionMax))
   const registers = new Registers(mending)
   for (const portion of portionsOf(owed.commits, upkeepPortionMax)) await mendPortion(portion, mending, { world, registers })
+  const outcome = outcomeOf(mending, logs)
+  if (!request.dryRun) tellDeed(world, outcome, mending)
   return {
-    ...{ outcome: outcomeOf(mending, logs), dryRun: request.dryRun, sites: mending.sites() },
+    ...{ outcome, dryRun: request.dryRun, sites: mending.sites() },
     ...{ remaining: mending.remaining, remainingCount: mending.remainingCount },
     lost: [...mending.lost].slice(0, examplesMax).map(([object, detail]) => ({ object, detail })),
     lostCount: mending.lost.size,
@@ -138,6 +140,13 @@ class Registers {
   /** The first register of an agent that a site lacks. */
   lackingAt(site: string, agent: string): string | undefined {
     return this.#lacking.get(`${site} ${agent}`)
+  }
+}
+
+function tellDeed(world: UpkeepWorld, outcome: RepairOutcome, mending: Mending): void {
+  for (const { site, copied, replaced, remaining } of mending.sites()) {
+    if (copied + replaced + remaining > 0)
+      world.tell({ type: "deed", deed: { what: "repair", subject: site, outcome, details: { copied, replaced, remaining } } })
   }
 }
 

@@ -79,8 +79,8 @@ function forgetLostCommits(world: AgentWorld, { items, log, classDays, recapture
     const time = items.committedAt(commit)
     const expired = time !== undefined && world.clock.now().getTime() - Date.parse(time) > classDays * dayMs
     if (expired && !recapture) continue
-    items.forgetCommit(commit)
-    if (!expired)
+    const forgot = items.forgetCommit(commit)
+    if (forgot && !expired)
       world.tell({ type: "warning", message: `commit ${commit.slice(0, 12)} is at no site any more: what it listed is captured again` })
   }
 }

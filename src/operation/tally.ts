@@ -30,8 +30,8 @@ export class Tally {
     this.progress("capturing")
   }
 
-  unchanged(bytes: number): void {
-    this.#unchanged.files += 1
+  unchanged(bytes: number, files = 1): void {
+    this.#unchanged.files += files
     this.#unchanged.bytes += bytes
     this.progress("capturing")
   }

@@ -58,11 +58,12 @@ export class TracePlaces {
       chosen.set(name, snapshots)
     }
     if (named !== undefined && named.length > 0) return chosen
-    for (const [name, snapshots] of archives) if (await this.#holdsCalls(snapshots)) chosen.set(name, snapshots)
+    for (const [name, snapshots] of archives) if (await this.holdCalls(snapshots)) chosen.set(name, snapshots)
     return chosen
   }
 
-  async #holdsCalls(snapshots: readonly Snapshot[]): Promise<boolean> {
+  /** Whether these snapshots hold call records: the newest thing in them looks like it. */
+  async holdCalls(snapshots: readonly Snapshot[]): Promise<boolean> {
     for (const snapshot of snapshots.toReversed()) {
       for (const partition of await this.partitions(snapshot)) {
         if (partition.line.files === 0) continue

@@ -47,7 +47,7 @@ export async function traceCalls(
   const started = world.clock.now()
   const history = await readHistory(world)
   const keyring = new Keyring(world, history, request.identities)
-  const accounts = request.accounts === undefined ? null : await accountsNamed(history, keyring, request.accounts)
+  const accounts = request.accounts === undefined ? null : await accountsNamed(history, keyring, request.accounts, world.catalog)
   const places = await TracePlaces.open(history, keyring, world)
   const datasets = await places.callDatasets(request.datasets)
   if (datasets.size === 0) throw nothingKept()

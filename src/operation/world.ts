@@ -2,6 +2,7 @@ import type { Catalog } from "../catalog/catalog.ts"
 import type { Clock } from "../clock.ts"
 import type { Signer } from "../format/signed.ts"
 import type { Repository, TrustList } from "../format/trust.ts"
+import type { LedgerPlace } from "../ledger/entry.ts"
 import type { Random } from "../random.ts"
 import type { PackBuffers, WorkerPool } from "../stream/pool.ts"
 import type { Vault } from "../vault/vault.ts"
@@ -40,12 +41,25 @@ export interface World extends KeeperWorld {
 /** What only the agent has. */
 export interface AgentWorld extends World {
   readonly agent: { readonly id: string; readonly signer: Signer }
+  /** The right to write this agent's log, asked for before each commit: who has lost it writes none. */
+  readonly lease: { readonly fence: number; check(): void }
   /** All sites of this agent, those of other jobs too: its log, its register and its key objects are kept at every one. */
   readonly everywhere: Vault
   /** What every site must have: objects signed by the root, the catalog's key objects, the script that restores without Holdline. */
   readonly rootObjects: readonly RootObject[]
   /** An empty private directory, removed when the run ends. */
   readonly scratch: string
+  /** This host's, to be anchored in the agent's log; absent: there is none. */
+  readonly ledger?: AnchoredLedger
+}
+
+/** What anchoring asks of a ledger. */
+export interface AnchoredLedger {
+  head(): LedgerPlace
+  /** When the first entry after a place was written; null where there is none. */
+  firstAfter(n: number): Date | null
+  /** Removes what is older than it is kept for, up to a place that is anchored. */
+  prune(anchored: LedgerPlace): void
 }
 
 export interface RootObject {

@@ -1,6 +1,6 @@
 /** Something that is there, and that no job captures. */
 export interface Uncovered {
-  readonly kind: "table" | "call-records" | "database" | "directory" | "account" | "job"
+  readonly kind: "table" | "call-records" | "database" | "directory" | "account" | "job" | "restored"
   /** Such as "table public.v_new of pbx". */
   readonly what: string
   readonly why: string
@@ -12,13 +12,15 @@ export interface Uncovered {
 const namedMax = 10
 
 /**
- * What a run's report says of it: a sentence each, the last one of how many more there are. Accounts are counted and not named: a report
- * goes into logs.
+ * What a run's report says of it: a sentence each, one of how many more there are, and last what was restored beside a database and is
+ * no gap. Accounts are counted and not named: a report goes into logs.
  */
 export function uncoveredSentences(uncovered: readonly Uncovered[]): string[] {
   const accounts = uncovered.filter(({ kind }) => kind === "account").length
-  const named = uncovered.filter(({ kind }) => kind !== "account" && kind !== "job").map(({ what, why }) => `${what} ${why}`)
+  const sentenceOf = ({ what, why }: Uncovered): string => `${what} ${why}`
+  const named = uncovered.filter(({ kind }) => kind !== "account" && kind !== "job" && kind !== "restored").map(sentenceOf)
   if (accounts > 0) named.push(`of ${String(accounts)} of the platform's accounts nothing was ever captured`)
   const more = named.length - namedMax
-  return more > 0 ? [...named.slice(0, namedMax), `and ${String(more)} more: holdline doctor`] : named
+  const shown = more > 0 ? [...named.slice(0, namedMax), `and ${String(more)} more: holdline doctor`] : named
+  return [...shown, ...uncovered.filter(({ kind }) => kind === "restored").map(sentenceOf)]
 }

@@ -31,8 +31,13 @@ export function databaseRestoreText(report: DatabaseRestoreReport, { paint }: { 
     ...report.leftOut.map((what): Row => ["left out", visible(what)]),
     ...warningRows(report.warnings),
   ]
-  const line = `${visible(dataset)}: ${count(rows, "row")}, ${formatDuration(seconds * 1000)}`
+  const amount = rows === null ? amountUncounted(report) : count(rows, "row")
+  const line = `${visible(dataset)}: ${amount}, ${formatDuration(seconds * 1000)}`
   return [`${paint.status(markOf[report.outcome], rung ?? report.outcome)}  ${line}`, ...detailRows(details)]
+}
+
+function amountUncounted({ rung }: DatabaseRestoreReport): string {
+  return rung === null ? "no rows" : "the whole dump, its rows not counted"
 }
 
 /** What a restore of one account did, or would do: a line for each table, and why nothing was done where nothing was. */

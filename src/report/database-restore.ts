@@ -23,7 +23,8 @@ export interface DatabaseRestoreReport {
   /** Why it failed; what was loaded until then stays in the database. */
   readonly failure?: string
   readonly tables: number
-  readonly rows: number
+  /** Those that were loaded account by account, or compared; null where a whole dump was loaded and none was. */
+  readonly rows: number | null
   readonly sequences: number
   readonly differences: readonly FingerprintDifference[]
   readonly differenceCount: number

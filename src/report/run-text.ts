@@ -17,6 +17,7 @@ export interface RunTextOptions {
 export function runText(report: RunReport, options: RunTextOptions): string[] {
   const { paint } = options
   const rows = [
+    ...promotedRows(report),
     ...missedRows(report, options),
     ...noteRows(report),
     ...linkRows(report, options),
@@ -45,6 +46,12 @@ function headline(report: RunReport): string {
   if (commits.length > 0) parts.push(`${String(sites.filter(({ held }) => held).length)} of ${count(sites.length, "site")}`, "present")
   parts.push(formatDuration(seconds * 1000))
   return `${job}: ${parts.join(", ")}`
+}
+
+function promotedRows({ promoted }: RunReport): (readonly [string, string])[] {
+  if (promoted === undefined) return []
+  const { name, days, period } = promoted
+  return [["kept", `${count(days, "day")}, in class ${name}: the first whole run of ${period}`]]
 }
 
 // What an operator can do about each reason.

@@ -31,6 +31,8 @@ export interface RunReport {
   readonly born: number
   /** Sentences a person should read: a site that was left out, a log that was forked, a clock that differs. */
   readonly warnings: readonly string[]
+  /** That it is kept for longer than other runs of its job: the class, its days, and the day, week, month or year whose first run it is. */
+  readonly promoted?: { readonly name: string; readonly days: number; readonly rung: string; readonly period: string }
   /** What rows point at, held against the media that are kept; where the job says whose rows. */
   readonly links?: LinksReport
   /** Anomalies of the dataset that are open, found by this run or before: nothing of it expires. */

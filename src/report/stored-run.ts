@@ -34,6 +34,7 @@ const schema = z.object({
   ),
   born: z.number(),
   warnings: z.array(z.string()),
+  promoted: z.object({ name: z.string(), days: z.number(), rung: z.string(), period: z.string() }).exactOptional(),
   links: z
     .object({
       ...{ from: z.string(), rowsAt: z.string().nullable(), references: z.number(), resolved: z.number() },

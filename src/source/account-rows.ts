@@ -21,6 +21,8 @@ export interface Unattributed {
 
 export type AccountPart = AccountPiece | AccountNames | Unattributed
 
+const none: readonly AccountPart[] = []
+
 /** Takes runs of rows as they come, those of one account after those of another, and gives each account's pieces. */
 export class AccountRows {
   readonly #fingerprints: Fingerprints
@@ -29,7 +31,10 @@ export class AccountRows {
   readonly #pieces = new RowPieces()
   #plan: TablePlan | null = null
   #lead = ""
-  #sum = new RowSum()
+  readonly #sum = new RowSum()
+  #parts: AccountPart[] = []
+  /** Whose the lead looked at last is. */
+  #owner = { lead: "", ofNull: "", stableId: "" }
 
   /** Both are the whole source's. */
   constructor(fingerprints: Fingerprints, names: PieceNames) {
@@ -37,47 +42,65 @@ export class AccountRows {
     this.#names = names
   }
 
-  *add(plan: TablePlan, run: RowRun): Generator<AccountPart> {
+  /** Adds rows; gives what is whole now. */
+  add(plan: TablePlan, run: RowRun): readonly AccountPart[] {
     if (this.#plan !== plan || this.#lead !== run.lead) {
-      yield* this.#endOfTable()
-      const stableId = plan.owner.kind === "one" ? plan.owner.stableId : stableIdOfLead(run.lead, plan.owner.ofNull)
-      if (stableId !== this.#stableId) yield* this.#beginAccount(stableId)
+      this.#endTable()
+      const stableId = this.#ownerOf(plan, run.lead)
+      if (stableId !== this.#stableId) this.#endAccount(stableId)
       this.#plan = plan
       this.#lead = run.lead
     }
     this.#sum.join(run.sum)
-    yield* this.#named(this.#pieces.add(plan.name, run))
-    if (plan.namesIn !== null) yield* this.#called(plan.namesIn, run)
+    this.#name(this.#pieces.add(plan.name, run))
+    if (plan.namesIn !== null) this.#call(plan.namesIn, run)
+    return this.#take()
   }
 
-  *end(): Generator<AccountPart> {
-    yield* this.#endOfTable()
-    yield* this.#named(this.#pieces.end())
+  end(): readonly AccountPart[] {
+    this.#endTable()
+    this.#endAccount("")
+    return this.#take()
   }
 
-  *#beginAccount(stableId: string): Generator<AccountPart> {
-    yield* this.#named(this.#pieces.end())
-    this.#stableId = stableId
+  // Tables come side by side, lead by lead: the next is nearly always the same.
+  #ownerOf({ owner }: TablePlan, lead: string): string {
+    if (owner.kind === "one") return owner.stableId
+    const { ofNull } = owner
+    if (this.#owner.lead !== lead || this.#owner.ofNull !== ofNull) this.#owner = { lead, ofNull, stableId: stableIdOfLead(lead, ofNull) }
+    return this.#owner.stableId
   }
 
-  *#endOfTable(): Generator<AccountPart> {
+  #endAccount(next: string): void {
+    this.#name(this.#pieces.end())
+    this.#stableId = next
+  }
+
+  #endTable(): void {
     if (this.#plan === null) return
     const { name, owner } = this.#plan
     this.#fingerprints.add(this.#stableId, name, this.#sum)
-    if (owner.kind === "column" && this.#stableId === "mixed") yield { table: name, rows: this.#sum.rows }
-    this.#sum = new RowSum()
+    if (owner.kind === "column" && this.#stableId === "mixed") this.#parts.push({ table: name, rows: this.#sum.rows })
+    this.#sum.clear()
     this.#plan = null
   }
 
-  *#named(pieces: Iterable<RowPiece>): Generator<AccountPart> {
-    for (const piece of pieces) yield { stableId: this.#stableId, piece, name: this.#names.next(this.#stableId, piece) }
+  #name(pieces: readonly RowPiece[]): void {
+    for (const piece of pieces) this.#parts.push({ stableId: this.#stableId, piece, name: this.#names.next(this.#stableId, piece) })
+  }
+
+  #take(): readonly AccountPart[] {
+    if (this.#parts.length === 0) return none
+    const taken = this.#parts
+    this.#parts = []
+    return taken
   }
 
   // What paths and people call the account: recordings below its name are kept under the same key as its rows.
-  *#called(column: number, run: RowRun): Generator<AccountPart> {
+  #call(column: number, run: RowRun): void {
     const lines = Buffer.from(run.bytes).toString("latin1").split("\n").slice(0, -1)
     const names = lines.flatMap((line) => textOf(line.split("\t")[column] ?? "\\N") || [])
-    if (names.length > 0) yield { stableId: this.#stableId, names }
+    if (names.length > 0) this.#parts.push({ stableId: this.#stableId, names })
   }
 }
 

@@ -32,8 +32,17 @@ const recordSchema = z.object({
   since: z.string(),
   /** The latest moment of any row read so far; null where there was none. */
   newest: z.number().nullable(),
+  /** Since when rows are missing that should be there; absent where they are not. */
+  emptied: z.number().optional(),
 })
 type RunRecord = z.infer<typeof recordSchema>
+
+/** What a pass over a table came to. */
+interface EndedRun {
+  readonly oldPieces: number
+  readonly newestMs: number
+  readonly emptiedMs: number | null
+}
 
 /**
  * A pack that no commit lists may be lost for so long after it was captured. A compare looks back this much further than the window, so
@@ -44,14 +53,16 @@ const lateMs = (unlistedPackDaysMax + 1) * dayMs
 const zoneMs = 2 * dayMs
 
 /**
- * What is remembered of one table. Three collections: each row of the window, held by its piece; each piece of older rows by its content,
- * held by itself, for rows too many to be remembered one by one; and how the last runs ended.
+ * What is remembered of one table. Four collections: each row of the window, held by its piece; each row without any moment, which is of
+ * no window, for ever; each piece of older rows by its content, held by itself, for rows too many to be remembered one by one; and how
+ * the last runs ended.
  */
 export class CdrMemory {
   readonly #memory: SourceMemory
   readonly #plan: CdrPlan
   readonly #now: Date
   readonly #rows: string
+  readonly #undated: string
   readonly #pieces: string
   readonly #runs: string
   readonly #last: { readonly cut: string; readonly record: RunRecord } | null
@@ -65,6 +76,7 @@ export class CdrMemory {
     // Rows told apart by other columns are other rows: nothing remembered before counts.
     const table = `${plan.name} ${hash("sha256", plan.key.map((index) => plan.columns[index]).join("\0"), "hex").slice(0, 8)}`
     this.#rows = `cdr-row ${table}`
+    this.#undated = `cdr-undated ${table}`
     this.#pieces = `cdr-piece ${table}`
     this.#runs = `cdr-run ${table}`
     this.#last = this.#lastRun()
@@ -75,11 +87,15 @@ export class CdrMemory {
     return this.#last !== null
   }
 
-  /** Whether a pass must meet a row, unless rows were deleted that should still be there. */
-  mustFindRows({ kind, from }: Pass): boolean {
-    const newest = this.#last?.record.newest ?? null
-    if (newest === null || kind === "recent") return false
-    return from === null || newest >= from.getTime() + zoneMs
+  /**
+   * Since when rows are missing that a pass which met none should have met, in milliseconds: it was read so far back that they are in it,
+   * or the last that was had met none either. Null where nothing is missing.
+   */
+  emptiedMs({ kind, from }: Pass): number | null {
+    const { newest = null, emptied } = this.#last?.record ?? {}
+    if (kind === "recent") return emptied ?? null
+    const missing = newest !== null && (from === null || newest >= from.getTime() + zoneMs)
+    return missing ? (emptied ?? this.#now.getTime()) : null
   }
 
   /** Decides what to read, and forgets what no run will ask for again. */
@@ -105,20 +121,21 @@ export class CdrMemory {
   }
 
   /** Whether a row is older than the window: its piece is then remembered as a whole. */
-  isOld({ latestMs }: CdrRow): boolean {
-    return latestMs < this.#now.getTime() - this.#plan.windowMs
+  isOld({ latestMs, undated }: CdrRow): boolean {
+    return !undated && latestMs < this.#now.getTime() - this.#plan.windowMs
   }
 
   /** Whether a row is remembered one by one: a later run will read it again. */
   isRemembered(row: CdrRow, pass: Pass): boolean {
-    return pass.kind !== "everything" || row.latestMs >= this.#now.getTime() - this.#plan.windowMs - lateMs - zoneMs
+    return pass.kind !== "everything" || row.undated || row.latestMs >= this.#now.getTime() - this.#plan.windowMs - lateMs - zoneMs
   }
 
   recall(rows: readonly CdrRow[]): (Uint8Array | null)[] {
-    return this.#memory.recall(
-      this.#rows,
-      rows.map(({ key }) => key),
-    )
+    const keys = rows.map(({ key }) => key)
+    const known = this.#memory.recall(this.#rows, keys)
+    if (!rows.some(({ undated }) => undated)) return known
+    const undated = this.#memory.recall(this.#undated, keys)
+    return rows.map((row, index) => (row.undated ? undated : known)[index] ?? null)
   }
 
   /** Whether a piece of old rows with this content is kept. */
@@ -129,12 +146,14 @@ export class CdrMemory {
   /** Remembers what a piece holds: its rows, and itself where they are old. */
   remember(path: Buffer, cut: string, held: { readonly rows: readonly CdrRow[]; readonly content: Buffer | null }): void {
     const at = { path, day: dayOfCut(cut) }
-    if (held.rows.length > 0) this.#memory.remember(this.#rows, pairs(held.rows), at)
+    const [dated, undated] = [false, true].map((none) => held.rows.filter((row) => row.undated === none))
+    if (dated !== undefined && dated.length > 0) this.#memory.remember(this.#rows, pairs(dated), at)
+    if (undated !== undefined && undated.length > 0) this.#memory.remember(this.#undated, pairs(undated), at)
     if (held.content !== null) this.#memory.remember(this.#pieces, [[held.content, Buffer.from(at.day)]], at)
   }
 
   /** Remembers that a run ended, as held by its own item. */
-  rememberRun(path: Buffer, pass: Pass, run: { readonly oldPieces: number; readonly newestMs: number }): void {
+  rememberRun(path: Buffer, pass: Pass, run: EndedRun): void {
     const now = this.#now.getTime()
     const before = pass.kind === "recent" ? this.#last?.record : undefined
     const newest = Math.max(Math.min(run.newestMs, now), this.#last?.record.newest ?? Number.NEGATIVE_INFINITY)
@@ -144,6 +163,7 @@ export class CdrMemory {
       old: (before?.old ?? this.#oldKept) + run.oldPieces,
       since: before?.since ?? this.#forgettable,
       newest: Number.isFinite(newest) ? newest : null,
+      ...(run.emptiedMs !== null && { emptied: run.emptiedMs }),
     }
     const at = { path, day: dayOfCut(pass.cut) }
     this.#memory.remember(this.#runs, [[Buffer.from(pass.cut), Buffer.from(JSON.stringify(record))]], at)
@@ -171,16 +191,32 @@ export class CdrMemory {
   }
 }
 
-/** Of each table, until when it has rows of its window. */
+/** Of each table, until when it has rows of its window, and since when it is gone. */
 const tablesKnown = "cdr-table"
 
+export interface GoneTable {
+  readonly table: string
+  /** Until when it would have rows of its window. */
+  readonly untilMs: number
+  /** When a run first found it gone; null where this one does. */
+  readonly sinceMs: number | null
+}
+
 /** Tables that are gone although they had rows of their window. */
-export function tablesGone(memory: SourceMemory, plans: readonly CdrPlan[], now: Date): string[] {
+export function tablesGone(memory: SourceMemory, plans: readonly CdrPlan[], now: Date): GoneTable[] {
   const here = new Set(plans.map(({ name }) => name))
   return [...memory.entries(tablesKnown, new Uint8Array())]
-    .filter(([, until]) => Number(Buffer.from(until).toString()) >= now.getTime())
-    .map(([table]) => Buffer.from(table).toString())
-    .filter((table) => !here.has(table))
+    .map(([table, value]) => {
+      const [until = "", since] = Buffer.from(value).toString().split(" ")
+      return { table: Buffer.from(table).toString(), untilMs: Number(until), sinceMs: since === undefined ? null : Number(since) }
+    })
+    .filter(({ table, untilMs }) => untilMs >= now.getTime() && !here.has(table))
+}
+
+/** Remembers since when a table is gone, as held by an item of its own. */
+export function rememberGone(memory: SourceMemory, { table, untilMs }: GoneTable, path: Buffer, now: Date): void {
+  const value = Buffer.from(`${String(untilMs)} ${String(now.getTime())}`)
+  memory.remember(tablesKnown, [[Buffer.from(table), value]], { path, day: utcDay(now) })
 }
 
 function* pairs(rows: readonly CdrRow[]): Generator<readonly [Uint8Array, Uint8Array]> {

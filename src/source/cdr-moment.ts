@@ -1,4 +1,5 @@
 import type { MomentStored } from "../database/database.ts"
+import { zoneOffsetMs } from "../time-zone.ts"
 import { calendar } from "./calendar.ts"
 
 const written = /^(\d{4})-(\d{2})-(\d{2})(?:[ T](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?\s*(Z|[+-]\d{2}(?::?\d{2})?)?)?$/
@@ -50,22 +51,6 @@ function offsetMs(zone: string | undefined): number {
 function instantOf(local: number, timezone: string): number {
   const guess = local - zoneOffsetMs(local, timezone)
   return local - zoneOffsetMs(guess, timezone)
-}
-
-const formats = new Map<string, Intl.DateTimeFormat>()
-
-function zoneOffsetMs(ms: number, timezone: string): number {
-  const format =
-    formats.get(timezone) ??
-    new Intl.DateTimeFormat("en-US", {
-      ...{ timeZone: timezone, calendar: "gregory", numberingSystem: "latn", hourCycle: "h23" },
-      ...{ year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric", second: "numeric" },
-    })
-  formats.set(timezone, format)
-  const part = new Map(format.formatToParts(ms).map(({ type, value }) => [type, Number(value)]))
-  const of = (type: Intl.DateTimeFormatPartTypes) => part.get(type) ?? 0
-  const local = Date.UTC(of("year"), of("month") - 1, of("day"), of("hour"), of("minute"), of("second"))
-  return local - Math.floor(ms / 1000) * 1000
 }
 
 const calendars = new Map<string, ReturnType<typeof calendar>>()

@@ -1,3 +1,4 @@
+import { hash } from "node:crypto"
 import { momentMs } from "./cdr-moment.ts"
 import { type CdrRow, fieldsOf } from "./cdr-rows.ts"
 import type { CdrPlan } from "./cdr-table.ts"
@@ -15,8 +16,13 @@ export function* cdrReferences(
   const column = (name: string) => texts[plan.columns.indexOf(name)] ?? null
   for (const { rule, root } of plan.media) {
     const [path] = mediaPaths(rule, root, { day, column })
-    if (path !== undefined) yield { stableId, day, path, ended: endedOf(texts, day, plan) }
+    if (path !== undefined) yield { files: rule.files, row: referenceRow(row, plan), stableId, day, path, ended: endedOf(texts, day, plan) }
   }
+}
+
+/** What tells a row apart among those of all tables; empty where only its content does. */
+export function referenceRow({ key }: CdrRow, { key: columns, name }: CdrPlan): Buffer {
+  return columns.length === 0 ? Buffer.alloc(0) : hash("sha256", Buffer.concat([Buffer.from(`${name}\0`), key]), "buffer").subarray(0, 16)
 }
 
 function endedOf(texts: readonly (string | null)[], day: string, plan: CdrPlan): Date {

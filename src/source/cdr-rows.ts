@@ -17,6 +17,8 @@ export interface CdrRow {
   readonly line: Buffer
   /** The latest of its moments, a day's worth of time zones exactly; -Infinity where it has none. */
   readonly latestMs: number
+  /** Whether all its moments are NULL: then it is found by no moment. */
+  readonly undated: boolean
 }
 
 export interface CdrBatch {
@@ -143,7 +145,7 @@ class RowReader {
       })
     }
     this.#previous = `${lead}\0${id}`
-    this.#add(new KeyedRow(lead, line, this.#latest(texts), { id, columns: this.#columns }))
+    this.#add(new KeyedRow(lead, line, this.#when(texts), { id, columns: this.#columns }))
   }
 
   // Equal rows have equal moments, so that rows of the same moment are all that must be held at once, in whatever order they come.
@@ -159,7 +161,7 @@ class RowReader {
       known.times += 1
       return
     }
-    this.#counted.set(id, { row: { lead, key, value: key, line, latestMs: this.#latest(texts) }, times: 1 })
+    this.#counted.set(id, { row: { lead, key, value: key, line, ...this.#when(texts) }, times: 1 })
     this.#countedBytes += line.length
     if (this.#countedBytes <= countedBytesMax) return
     throw new JobError("job/source", `${this.#plan.name}: too many rows of one moment to count those that are equal`, {
@@ -182,13 +184,17 @@ class RowReader {
     this.#bytes += row.line.length
   }
 
-  #latest(texts: readonly (string | null)[]): number {
-    let latest = Number.NEGATIVE_INFINITY
+  #when(texts: readonly (string | null)[]): Pick<CdrRow, "latestMs" | "undated"> {
+    let latestMs = Number.NEGATIVE_INFINITY
+    let undated = true
     for (const { index, stored } of this.#plan.moments) {
-      const ms = roughMomentMs(texts[this.#wanted.indexOf(index)] ?? null, stored)
-      if (ms !== null && ms > latest) latest = ms
+      const text = texts[this.#wanted.indexOf(index)] ?? null
+      if (text === null) continue
+      undated = false
+      const ms = roughMomentMs(text, stored)
+      if (ms !== null && ms > latestMs) latestMs = ms
     }
-    return latest
+    return { latestMs, undated }
   }
 }
 
@@ -197,14 +203,21 @@ class KeyedRow implements CdrRow {
   readonly lead: string
   readonly line: Buffer
   readonly latestMs: number
+  readonly undated: boolean
   readonly #from: { readonly id: string; readonly columns: Buffer }
   #key: Buffer | null = null
   #value: Buffer | null = null
 
-  constructor(lead: string, line: Buffer, latestMs: number, from: { readonly id: string; readonly columns: Buffer }) {
+  constructor(
+    lead: string,
+    line: Buffer,
+    { latestMs, undated }: Pick<CdrRow, "latestMs" | "undated">,
+    from: { readonly id: string; readonly columns: Buffer },
+  ) {
     this.lead = lead
     this.line = line
     this.latestMs = latestMs
+    this.undated = undated
     this.#from = from
   }
 

@@ -108,14 +108,21 @@ function describe(table: Table, stored: Table["columns"], key: readonly string[]
   return { bytes, sha256: digest, short: digest.slice(0, 16), columns: sha256(JSON.stringify(columns.map(({ name }) => name))) }
 }
 
-/** The query for a table's rows of `from` on; of all its rows where it is null. */
-export function rowsQuery(plan: CdrPlan, from: Date | null): RowsQuery {
+/** The query for a table's rows of `from` on, and of those without any moment where `undated` says so; for all its rows where `from` is null. */
+export function rowsQuery(plan: CdrPlan, from: Date | null, { undated }: { readonly undated: boolean }): RowsQuery {
   const { table, columns, account, day, key, moments } = plan
   const lead: Lead[] = account.kind === "one" ? [] : [{ kind: "value", column: account.column, via: [] }]
   lead.push({ kind: "day", column: day.column, stored: day.stored, timezone: day.timezone })
   const order = key.length === 0 ? table.key : key.flatMap((index) => columns[index] ?? [])
   const conditions = from === null ? [] : distinct(moments).map((moment): Condition => ({ ...condition(moment), from }))
-  return { table, lead, columns, order, ...(from !== null && { where: conditions }) }
+  const all = { table, lead, columns, order }
+  if (from === null) return all
+  const names = distinct(moments).map(({ column }) => column)
+  return { ...all, where: conditions, ...(undated && names.every((name) => isNullable(table, name)) && { undated: names }) }
+}
+
+function isNullable({ columns }: Table, name: string): boolean {
+  return columns.some((column) => column.name === name && column.nullable)
 }
 
 function condition({ column, stored, timezone }: MomentField): Omit<Condition, "from"> {

@@ -3,9 +3,9 @@ import type { Snapshot, Table } from "../database/database.ts"
 import { rowRuns } from "../database/rows.ts"
 import { JobError } from "../errors.ts"
 import { count, formatSize } from "../units.ts"
-import { CdrMemory, type Pass, tablesGone } from "./cdr-memory.ts"
-import { bytesItem, cdrPiecePath, descriptionPath, runRecordPath } from "./cdr-pieces.ts"
-import { cdrReferences } from "./cdr-references.ts"
+import { CdrMemory, type GoneTable, type Pass, rememberGone, tablesGone } from "./cdr-memory.ts"
+import { bytesItem, cdrPiecePath, cutOf, descriptionPath, runRecordPath } from "./cdr-pieces.ts"
+import { cdrReferences, referenceRow } from "./cdr-references.ts"
 import { type CdrRow, cdrRows, isKept } from "./cdr-rows.ts"
 import { type CdrPlace, type CdrPlan, placeOf, planCdrTable, rowsQuery } from "./cdr-table.ts"
 import type { OpenDatabase } from "./database.ts"
@@ -46,10 +46,26 @@ async function* capture(settings: CdrSourceSettings, open: OpenDatabase, options
   await using snapshot = await database.snapshot({ readers: 1 })
   for (const detail of snapshot.notes) yield { note: { kind: "snapshot", path: Buffer.alloc(0), detail } }
   const plans = planned(settings, await snapshot.tables())
-  for (const name of tablesGone(options.memory, plans, options.now)) {
-    yield { note: { kind: "emptied", path: Buffer.from(name), detail: `${name}: had call detail records of these days and is not there` } }
-  }
+  for (const gone of tablesGone(options.memory, plans, options.now)) yield* goneFound(gone, options)
   for (const plan of plans) yield* new TableCapture(plan, settings, snapshot, options).found()
+}
+
+function* goneFound(gone: GoneTable, { memory, now, emptyAccepted }: CaptureOptions): Generator<Found> {
+  const { table, sinceMs } = gone
+  if (!isAccepted(sinceMs, emptyAccepted)) {
+    yield {
+      note: { kind: "emptied", path: Buffer.from(table), detail: `${table}: had call detail records of these days and is not there` },
+    }
+  }
+  if (sinceMs !== null) return
+  const path = runRecordPath(table, cutOf(now))
+  rememberGone(memory, gone, path, now)
+  const bytes = Buffer.from(`${JSON.stringify({ v: 1, table, gone: now.toISOString() }, null, 1)}\n`)
+  yield { item: bytesItem(bytes, { stableId: "platform", day: now.toISOString().slice(0, 10), path, now }) }
+}
+
+function isAccepted(sinceMs: number | null, emptyAccepted: Date | undefined): boolean {
+  return sinceMs !== null && emptyAccepted !== undefined && sinceMs <= emptyAccepted.getTime()
 }
 
 function planned({ name, profile, database, timezone }: CdrSourceSettings, tables: readonly Table[]): CdrPlan[] {
@@ -75,6 +91,8 @@ interface OpenPiece {
   /** Whether the piece is remembered as a whole. */
   readonly old: boolean
   readonly rows: CdrRow[]
+  /** Of these, rows with media of which an earlier image is kept. */
+  readonly again: Set<CdrRow>
   bytes: number
 }
 
@@ -101,7 +119,7 @@ class TableCapture {
   }
 
   async *found(): AsyncGenerator<Found> {
-    const query = rowsQuery(this.#plan, this.#pass.from)
+    const query = rowsQuery(this.#plan, this.#pass.from, { undated: this.#pass.kind === "compare" })
     const lines = this.#snapshot.rows(query, this.#options.signal)
     for await (const batch of cdrRows(rowRuns(lines, query.lead.length, this.#plan.name), this.#plan)) {
       for (const { lead, bytes } of batch.tooLong) yield this.#tooLong(lead, bytes)
@@ -117,11 +135,12 @@ class TableCapture {
     const remembered = new Map(this.#memory.recall(asked).map((value, index) => [asked[index], value]))
     for (const row of rows) {
       this.#newestMs = Math.max(this.#newestMs, row.latestMs)
-      if (!isKept(row, remembered.get(row) ?? null, this.#plan)) yield* this.#add(row)
+      const known = remembered.get(row) ?? null
+      if (!isKept(row, known, this.#plan)) yield* this.#add(row, { again: known !== null })
     }
   }
 
-  *#add(row: CdrRow): Generator<Found> {
+  *#add(row: CdrRow, { again }: { readonly again: boolean }): Generator<Found> {
     const old = this.#memory.isOld(row)
     const [first] = this.#open.values()
     if (first !== undefined && first.lead !== row.lead) yield* this.#close()
@@ -131,10 +150,12 @@ class TableCapture {
       piece = undefined
     }
     if (piece === undefined) {
-      piece = { lead: row.lead, place: placeOf(row.lead, this.#plan, this.#options.memory), old, rows: [], bytes: 0 }
+      piece = { lead: row.lead, place: placeOf(row.lead, this.#plan, this.#options.memory), old, rows: [], again: new Set(), bytes: 0 }
       this.#open.set(old, piece)
     }
     piece.rows.push(row)
+    // Without a key it is another row, and what the old one said stays.
+    if (again && this.#plan.media.length > 0 && this.#plan.key.length > 0) piece.again.add(row)
     piece.bytes += row.line.length
   }
 
@@ -143,7 +164,7 @@ class TableCapture {
     this.#open.clear()
   }
 
-  *#send({ lead, place, old, rows }: OpenPiece): Generator<Found> {
+  *#send({ lead, place, old, rows, again }: OpenPiece): Generator<Found> {
     const { name, description } = this.#plan
     const { now } = this.#options
     const { stableId, day = null } = place
@@ -162,7 +183,10 @@ class TableCapture {
     yield { item: bytesItem(bytes, { stableId, day: at.day, path, now }) }
     if (place.unattributed)
       yield { note: { kind: "unattributed", path, detail: `${name}: ${count(rows.length, "row")} of no known account` } }
-    for (const row of rows) for (const reference of cdrReferences(row, { ...place, day: at.day }, this.#plan)) yield { reference }
+    for (const row of rows) {
+      if (again.has(row)) yield { unreferenced: referenceRow(row, this.#plan) }
+      for (const reference of cdrReferences(row, { ...place, day: at.day }, this.#plan)) yield { reference }
+    }
   }
 
   // Each day's runs say again what their pieces are made of, so that it is kept for as long as they are.
@@ -186,14 +210,15 @@ class TableCapture {
     const { name, description } = this.#plan
     const { now } = this.#options
     const { cut, kind, from } = this.#pass
-    if (this.#rows === 0 && this.#memory.mustFindRows(this.#pass)) {
+    const emptiedMs = this.#rows === 0 ? this.#memory.emptiedMs(this.#pass) : null
+    if (emptiedMs !== null && !isAccepted(emptiedMs, this.#options.emptyAccepted)) {
       yield { note: { kind: "emptied", path: Buffer.from(name), detail: `${name}: had rows of these days and has none now` } }
     }
     if (this.#pieces === 0 && kind === "recent") return
     const path = runRecordPath(name, cut)
     const read = { read: now.toISOString(), pass: kind, from: from?.toISOString() ?? null, description: description.short }
     const record = { v: 1, table: name, cut, ...read, rows: this.#rows, captured: this.#captured, pieces: this.#pieces }
-    this.#memory.rememberRun(path, this.#pass, { oldPieces: this.#oldPieces, newestMs: this.#newestMs })
+    this.#memory.rememberRun(path, this.#pass, { oldPieces: this.#oldPieces, newestMs: this.#newestMs, emptiedMs })
     const bytes = Buffer.from(`${JSON.stringify(record, null, 1)}\n`)
     yield { item: bytesItem(bytes, { stableId: "platform", day: now.toISOString().slice(0, 10), path, now }) }
   }

@@ -1,17 +1,19 @@
 import { mkdtemp, rm } from "node:fs/promises"
 import { join } from "node:path"
 import type { Database, SequenceValue, Snapshot } from "../database/database.ts"
-import { type LeadPlace, rowRuns, rowRunsOf } from "../database/rows.ts"
+import type { LeadPlace } from "../database/rows.ts"
 import { sha256 } from "../digest.ts"
 import { count } from "../units.ts"
 import { accountPath } from "./account-path.ts"
 import { type AccountPart, AccountRows } from "./account-rows.ts"
 import { Fingerprints } from "./fingerprints.ts"
+import { lostTables } from "./lost-tables.ts"
 import { byLead } from "./merge.ts"
 import { PieceNames } from "./piece-names.ts"
 import type { RowPiece } from "./row-pieces.ts"
+import { runsOf } from "./run-frames.ts"
 import type { CaptureOptions, Found, Source, SourceItem } from "./source.ts"
-import { spool, unspool } from "./spool.ts"
+import { RowSpool, type TableLines } from "./spool.ts"
 import { planTables, type TableOwner, type TablePlan, type TablePlans } from "./tables.ts"
 import type { Tenancy } from "./tenancy.ts"
 
@@ -27,9 +29,6 @@ export interface DatabaseSourceSettings {
 
 /** A larger table is not copied to this host's disk first; an account has a piece of its own for it. */
 const spooledBytesMax = 256 * 1024 ** 2
-/** Held of each table that is read from a file; a hundred of them are read side by side. */
-const spooledRunBytes = 64 * 1024
-
 export type OpenDatabase = (options: { readonly scratch: string; readonly signal: AbortSignal }) => Promise<Database>
 
 /**
@@ -95,21 +94,19 @@ class DatabaseCapture {
     const folder = await mkdtemp(join(this.#options.scratch, "rows-"))
     try {
       await this.#spool(small, folder)
-      const tables = small.map((plan, index) => {
-        const runs = rowRunsOf(unspool(join(folder, String(index))), leadsOf(plan), plan.name, spooledRunBytes)
-        return { table: plan, runs }
-      })
+      const tables = small.map((plan, index) => ({ table: plan, runs: runsOf(join(folder, String(index))) }))
       const rows = new AccountRows(this.#fingerprints, this.#names)
-      for (const { table, run } of byLead(tables)) yield* this.#items(rows.add(table, run))
-      yield* this.#items(rows.end())
+      for (const { table, run } of byLead(tables)) for (const part of rows.add(table, run)) yield this.#found(part)
+      for (const part of rows.end()) yield this.#found(part)
     } finally {
       await rm(folder, { recursive: true, force: true })
     }
+    await using spool = new RowSpool()
     for (const plan of byName.filter((one) => !small.includes(one))) {
       const rows = new AccountRows(this.#fingerprints, this.#names)
-      for await (const run of rowRuns(this.#read(plan, this.#options.signal), leadsOf(plan), plan.name))
-        yield* this.#items(rows.add(plan, run))
-      yield* this.#items(rows.end())
+      for await (const run of spool.runs(this.#lines(plan, this.#options.signal)))
+        for (const part of rows.add(plan, run)) yield this.#found(part)
+      for (const part of rows.end()) yield this.#found(part)
     }
   }
 
@@ -118,10 +115,11 @@ class DatabaseCapture {
     const signal = AbortSignal.any([stop.signal, this.#options.signal])
     // The largest first: none is left to be read alone at the end.
     const waiting = [...plans.entries()].toSorted(([, a], [, b]) => b.table.bytesEstimate - a.table.bytesEstimate)
+    await using spool = new RowSpool()
     const reader = async (): Promise<void> => {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
         const [index, plan] = next
-        await spool(join(folder, String(index)), this.#read(plan, signal))
+        await spool.write(join(folder, String(index)), this.#lines(plan, signal))
       }
     }
     const readers = Array.from({ length: this.#settings.readers }, reader)
@@ -136,19 +134,15 @@ class DatabaseCapture {
     }
   }
 
-  *#items(parts: Iterable<AccountPart>): Generator<Found> {
-    for (const part of parts) {
-      if ("piece" in part) yield { item: this.#bytes(part.stableId, accountPath(part.stableId, "rows", part.name), part.piece) }
-      else if ("names" in part) yield { account: part }
-      else
-        yield {
-          note: {
-            kind: "unattributed",
-            path: Buffer.from(part.table),
-            detail: `${part.table}: ${count(part.rows, "row")} of no account`,
-          },
-        }
-    }
+  #found(part: AccountPart): Found {
+    if ("piece" in part) return { item: this.#bytes(part.stableId, accountPath(part.stableId, "rows", part.name), part.piece) }
+    if ("names" in part) return { account: part }
+    const detail = `${part.table}: ${count(part.rows, "row")} of no account`
+    return { note: { kind: "unattributed", path: Buffer.from(part.table), detail } }
+  }
+
+  #lines(plan: TablePlan, signal: AbortSignal): TableLines {
+    return { chunks: this.#read(plan, signal), leads: leadsOf(plan), what: plan.name }
   }
 
   #read(plan: TablePlan, signal: AbortSignal): AsyncIterable<Uint8Array> {
@@ -169,19 +163,8 @@ class DatabaseCapture {
 
   /** A table that had rows when it was last captured and has none now. */
   *#lostTables({ captured }: TablePlans): Generator<Found> {
-    const { memory } = this.#options
-    const names = captured.map(({ name }) => name)
-    const before = memory.recall(
-      "table-rows",
-      names.map((name) => Buffer.from(name)),
-    )
-    for (const [index, name] of names.entries()) {
-      const had = Number(Buffer.from(before[index] ?? []).toString())
-      if (had > 0 && this.#fingerprints.total(name).rows === 0)
-        yield { note: { kind: "emptied", path: Buffer.from(name), detail: `${name}: holds no row, and held ${String(had)} before` } }
-    }
-    const now = names.map((name) => [Buffer.from(name), Buffer.from(String(this.#fingerprints.total(name).rows))] as const)
-    memory.remember("table-rows", now, { path: Buffer.from("database.json"), day: "" })
+    const counts = captured.map(({ name }) => [name, this.#fingerprints.total(name).rows] as const)
+    yield* lostTables(counts, this.#options)
   }
 
   async #description(plans: TablePlans): Promise<Found> {

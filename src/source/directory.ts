@@ -8,7 +8,7 @@ import { type Calendar, calendar } from "./calendar.ts"
 import type { DirectorySettings } from "./settings.ts"
 import type { CaptureOptions, Found, ItemFlag, Source, SourceItem, SourceMemory, SourceMode } from "./source.ts"
 import { parseTemplate, type Template } from "./template.ts"
-import { type Entry, type Hindrance, walk } from "./walk.ts"
+import { absolute, type Entry, type Hindrance, Turns, walk, walkNow } from "./walk.ts"
 
 /** How long a file must be unchanged where the job does not say. */
 export const settleMsDefault = 5 * 60_000
@@ -44,25 +44,35 @@ interface ArchiveRules {
 }
 
 async function* captureArchive(path: string, rules: ArchiveRules, left: Excluded, options: CaptureOptions): AsyncGenerator<Found> {
+  const root = rootOf(path)
   const nowNs = BigInt(options.now.getTime()) * 1_000_000n
   const placeOf = places(rules, options.memory)
-  for await (const walked of walk(rootOf(path), { signal: options.signal, skip: left })) {
+  const turns = new Turns(options.signal)
+  // Millions of entries: each step between two generators that wait for one another costs as much as looking at one.
+  for (const walked of walkNow(root, { skip: left })) {
+    if (turns.isDue()) await turns.take()
     if ("skipped" in walked) {
       yield { note: { kind: "excluded", path: walked.skipped } }
     } else if ("hindrance" in walked) {
-      const { stableId, day } = placeOf(walked.hindrance.path)
+      const { stableId, day } = placeOf(walked.hindrance)
       yield missed(walked.hindrance, stableId, day ?? "")
     } else if (!walked.entry.stats.isDirectory()) {
-      if (settled(walked.entry, rules.settleNs, nowNs)) yield* archived(walked.entry, placeOf(walked.entry.path), rules.calendar)
-      else yield { note: { kind: "settling", path: walked.entry.path } }
+      if (settled(walked.entry, rules.settleNs, nowNs)) {
+        for (const each of archived(root, walked.entry, placeOf(walked.entry), rules.calendar)) yield each
+      } else yield { note: { kind: "settling", path: walked.entry.path } }
     }
   }
 }
 
-function* archived(entry: Entry, { stableId, day }: Place, days: Calendar): Generator<Found> {
-  yield* found(entry, stableId, day ?? days.dayOf(entry.stats.mtimeNs), day === null ? ["unmatched"] : [])
-  if (day === null) yield { note: { kind: "unmatched", path: entry.path } }
+function archived(root: Buffer, entry: Entry, { stableId, day }: Place, days: Calendar): Found[] {
+  if (day !== null) return found(root, entry, stableId, day, none)
+  return [
+    ...found(root, entry, stableId, days.dayOf(entry.stats.mtimeNs), ["unmatched"]),
+    { note: { kind: "unmatched", path: entry.path } },
+  ]
 }
+
+const none: readonly ItemFlag[] = []
 
 /** Whose a path is and of which day; null where it does not fit the template. */
 interface Place {
@@ -70,7 +80,13 @@ interface Place {
   readonly day: string | null
 }
 
-function places({ template, owner }: ArchiveRules, memory: SourceMemory): (path: Buffer) => Place {
+/** Where an entry stands, or what hindered looking at it. */
+interface Standing {
+  readonly path: Buffer
+  readonly parent?: Buffer
+}
+
+function places({ template, owner }: ArchiveRules, memory: SourceMemory): (at: Standing) => Place {
   // A tree has few accounts and many files: each name is looked up once a run, so that one run files all of a name alike.
   const known = new Map<string, string>()
   const stableIdOf = (name: string): string => {
@@ -78,10 +94,19 @@ function places({ template, owner }: ArchiveRules, memory: SourceMemory): (path:
     known.set(name, stableId)
     return stableId
   }
-  return (path) => {
+  const placeOf = (path: Buffer): Place => {
     const match = template.match(path)
     if (match === null) return { stableId: owner ?? "mixed", day: null }
     return { stableId: owner ?? stableIdOf(match.stableId), day: match.day }
+  }
+  if (!template.takesAnyName) return ({ path }) => placeOf(path)
+  // Then all that is in one directory has one place.
+  let last: { readonly parent: Buffer; readonly place: Place } | null = null
+  return ({ path, parent }) => {
+    if (parent !== undefined && last?.parent === parent) return last.place
+    const place = placeOf(path)
+    last = parent === undefined ? null : { parent, place }
+    return place
   }
 }
 
@@ -92,7 +117,11 @@ function places({ template, owner }: ArchiveRules, memory: SourceMemory): (path:
  */
 function settled(entry: Entry, settleNs: bigint, nowNs: bigint): boolean {
   const { mtimeNs, ctimeNs } = entry.stats
-  return [mtimeNs, ctimeNs].every((time) => time > nowNs + settleNs || nowNs - time >= settleNs)
+  return isPast(mtimeNs, settleNs, nowNs) && isPast(ctimeNs, settleNs, nowNs)
+}
+
+function isPast(time: bigint, settleNs: bigint, nowNs: bigint): boolean {
+  return time > nowNs + settleNs || nowNs - time >= settleNs
 }
 
 async function* captureState(
@@ -113,7 +142,7 @@ async function* captureState(
       outside.add(walked.hindrance.path.toString("latin1"))
       yield missed(walked.hindrance, account, "")
     } else {
-      yield* found(walked.entry, account, "", [])
+      for (const each of found(root, walked.entry, account, "", none)) yield each
     }
   }
   for await (const note of extendedAttributes(root, environment, options.signal)) {
@@ -131,36 +160,50 @@ function isWithin(path: Buffer, places: ReadonlySet<string>): boolean {
   return false
 }
 
-function* found(entry: Entry, stableId: string, day: string, flags: readonly ItemFlag[]): Generator<Found> {
+function found(root: Buffer, entry: Entry, stableId: string, day: string, flags: readonly ItemFlag[]): Found[] {
   const { path, stats } = entry
   const common = {
     stableId,
     day,
     path,
     mtimeNs: stats.mtimeNs,
-    mode: Number(stats.mode & 0o7777n),
+    mode: Number(stats.mode) & 0o7777,
     uid: Number(stats.uid),
     gid: Number(stats.gid),
   }
   if (stats.isDirectory()) {
-    yield { item: { ...common, type: "directory", size: 0, compressible: true, flags, content: { kind: "none" } } }
-    return
+    return [{ item: { ...common, type: "directory", size: 0, compressible: true, flags, content: { kind: "none" } } }]
   }
   if (entry.link !== undefined) {
-    yield { item: { ...common, type: "symlink", size: 0, link: entry.link, compressible: true, flags, content: { kind: "none" } } }
-    return
+    return [{ item: { ...common, type: "symlink", size: 0, link: entry.link, compressible: true, flags, content: { kind: "none" } } }]
   }
+  const own = fileFlags(entry)
   const item: SourceItem = {
     ...common,
     type: "file",
     size: Number(stats.size),
     identity: { ctimeNs: stats.ctimeNs, inode: stats.ino, device: stats.dev },
     compressible: isCompressible(path),
-    flags: [...flags, ...fileFlags(entry)],
-    content: { kind: "file", path: entry.absolute },
+    flags: own.length === 0 ? flags : [...flags, ...own],
+    content: new FileBelow(root, path),
   }
-  yield { item }
-  if (stats.nlink > 1n) yield { note: { kind: "hard-link", path } }
+  return stats.nlink > 1n ? [{ item }, { note: { kind: "hard-link", path } }] : [{ item }]
+}
+
+/** Where a file is, for who opens it: of millions hardly any is opened. */
+class FileBelow {
+  readonly kind = "file"
+  readonly #root: Buffer
+  readonly #path: Buffer
+
+  constructor(root: Buffer, path: Buffer) {
+    this.#root = root
+    this.#path = path
+  }
+
+  get path(): Buffer {
+    return absolute(this.#root, this.#path)
+  }
 }
 
 function fileFlags({ stats }: Entry): ItemFlag[] {

@@ -18,20 +18,22 @@ export interface TableRun<T> {
  */
 export function* byLead<T>(tables: readonly TableRows<T>[]): Generator<TableRun<T>> {
   const heads = tables.map(({ table, runs }) => ({ table, runs, head: runs.next() }))
-  for (;;) {
-    let lead: string | null = null
-    for (const { head } of heads) if (head.done !== true && (lead === null || before(head.value.lead, lead))) lead = head.value.lead
-    if (lead === null) return
+  let lead: string | null = null
+  for (const { head } of heads) if (head.done !== true) lead = earlier(lead, head.value.lead)
+  while (lead !== null) {
+    let next: string | null = null
     for (const one of heads) {
       for (; one.head.done !== true && one.head.value.lead === lead; one.head = one.runs.next())
         yield { table: one.table, run: one.head.value }
+      if (one.head.done !== true) next = earlier(next, one.head.value.lead)
     }
+    lead = next
   }
 }
 
 const nullField = "\\N"
 
-function before(a: string, b: string): boolean {
-  if (a === nullField || b === nullField) return b === nullField && a !== nullField
-  return a < b
+function earlier(known: string | null, lead: string): string {
+  if (known === null || known === nullField) return lead
+  return lead !== nullField && lead < known ? lead : known
 }

@@ -14,6 +14,7 @@ export interface RowPiece {
 const pieceBytesMin = 128 * 1024
 /** No piece is larger, whatever its rows say. */
 export const rowPieceBytesMax = 4 * 1024 * 1024
+const none: readonly RowPiece[] = []
 /** Names of a schema and a table, every byte of them escaped, and what is around them. */
 const headerBytesMax = 4 * 1024
 
@@ -31,30 +32,46 @@ export class RowPieces {
   #within = false
   #began = false
   #part = 0
+  readonly #headers = new Map<string, Uint8Array>()
 
-  #header(table: string): void {
-    if (this.#table === table || this.#within) return
-    this.#table = table
-    this.#hold(sectionHeader(table))
-  }
-
-  *add(table: string, run: RowRun): Generator<RowPiece> {
-    let from = 0
-    for (const to of [...run.cuts, run.bytes.length]) {
-      if (to === from) continue
-      if (this.#bytes > 0 && this.#bytes + to - from > rowPieceBytesMax) yield this.#take()
-      this.#header(table)
-      this.#hold(run.bytes.subarray(from, to))
-      this.#within = run.open && to === run.bytes.length
-      from = to
-      const chosen = to !== run.bytes.length || run.cuts.at(-1) === to
-      if (chosen && this.#bytes >= pieceBytesMin) yield this.#take()
+  /** Adds rows; gives the pieces that are full now. Most runs fill none, so this is no generator. */
+  add(table: string, run: RowRun): readonly RowPiece[] {
+    const { bytes, cuts, open } = run
+    if (cuts.length === 0 && bytes.length > 0 && this.#bytes + bytes.length <= rowPieceBytesMax) {
+      this.#rows(table, bytes, open)
+      return none
     }
+    const full: RowPiece[] = []
+    let from = 0
+    for (const to of [...cuts, bytes.length]) {
+      if (to === from) continue
+      if (this.#bytes > 0 && this.#bytes + to - from > rowPieceBytesMax) full.push(this.#take())
+      this.#rows(table, bytes.subarray(from, to), open && to === bytes.length)
+      from = to
+      const chosen = to !== bytes.length || cuts.at(-1) === to
+      if (chosen && this.#bytes >= pieceBytesMin) full.push(this.#take())
+    }
+    return full
   }
 
   /** What is left of the account; the next rows are another's. */
-  *end(): Generator<RowPiece> {
-    if (this.#bytes > 0) yield this.#take()
+  end(): readonly RowPiece[] {
+    return this.#bytes > 0 ? [this.#take()] : none
+  }
+
+  #rows(table: string, bytes: Uint8Array, open: boolean): void {
+    if (this.#table !== table && !this.#within) {
+      this.#table = table
+      this.#hold(this.#header(table))
+    }
+    this.#hold(bytes)
+    this.#within = open
+  }
+
+  #header(table: string): Uint8Array {
+    const known = this.#headers.get(table) ?? sectionHeader(table)
+    this.#headers.set(table, known)
+    return known
   }
 
   #hold(bytes: Uint8Array): void {

@@ -25,6 +25,8 @@ export interface CaptureOptions {
   readonly scratch: string
   readonly signal: AbortSignal
   readonly memory: SourceMemory
+  /** When a person last said that tables which held rows may hold none; absent: never. */
+  readonly emptyAccepted?: Date
 }
 
 export type Found =
@@ -32,7 +34,7 @@ export type Found =
   | { readonly miss: SourceMiss }
   | { readonly note: SourceNote }
   | { readonly account: AccountNames }
-  | { readonly reference: MediaReference }
+  | ToldOfMedia
 
 /** What a platform calls an account: the id that never changes, and the names that paths and people use today. */
 export interface AccountNames {
@@ -40,8 +42,18 @@ export interface AccountNames {
   readonly names: readonly string[]
 }
 
+/**
+ * What a source of rows says of media elsewhere: that a row points at one, or that a row was captured again, so that what it pointed at
+ * before counts no more; what it points at now is said after that.
+ */
+export type ToldOfMedia = { readonly reference: MediaReference } | { readonly unreferenced: Buffer }
+
 /** A row that points at a recording, voicemail or fax. */
 export interface MediaReference {
+  /** The entry of the profile's `files` that holds the medium. */
+  readonly files: string
+  /** What tells the row apart among all of its dataset; empty where only its content does, so that it is never captured again. */
+  readonly row: Buffer
   readonly stableId: string
   /** Event day of the row, yyyy-mm-dd. */
   readonly day: string

@@ -5,6 +5,8 @@ import { isReservedAccount } from "./source.ts"
 /** Where the account and the event day stand in a path. */
 export interface Template {
   readonly text: string
+  /** Whether all entries of one directory have one account and day. */
+  readonly takesAnyName: boolean
   /** Null where the path does not fit, fits in two ways, or names an account or a day that cannot be. */
   match(path: Buffer): Match | null
 }
@@ -27,6 +29,7 @@ export function parseTemplate(text: string, owner?: string): Template {
   const patterns = compile(text, owner !== undefined)
   return {
     text,
+    takesAnyName: /(?:^|\/)(?:\{name\}|\*)$/.test(text),
     match(path) {
       // One character per byte: names need not be UTF-8, and a regular expression over bytes needs characters.
       const bytes = path.toString("latin1")

@@ -8,7 +8,8 @@ import type { MissReason } from "./source.ts"
 /** What stands at one place below the root. */
 export interface Entry {
   readonly path: Buffer
-  readonly absolute: Buffer
+  /** The directory it is in: the same buffer for all that are in one. */
+  readonly parent: Buffer
   readonly stats: BigIntStats
   /** The target, where it is a symbolic link. */
   readonly link?: Buffer
@@ -34,19 +35,42 @@ export interface WalkOptions {
  * order. Follows no link, not even one that takes a directory's place while it walks, stays on the root's filesystem, and holds the
  * names of one directory at a time and the paths of the subdirectories still to come. Rejects where the root itself cannot be listed.
  *
- * The calls are synchronous: an lstat costs 1.4 µs so, and 16 µs behind a promise. The event loop gets a turn every few entries.
+ * The calls are synchronous: an lstat costs 1.4 µs so, and 16 µs behind a promise.
  */
-export async function* walk(root: Buffer, options: WalkOptions): AsyncGenerator<Walked> {
+export function* walkNow(root: Buffer, options: Leaving): Generator<Walked> {
   const rootStats = lstatSync(root, { bigint: true })
-  let sinceTurn = 0
-  for (const walked of below(root, { path: Buffer.alloc(0), device: rootStats.dev, inode: rootStats.ino }, options)) {
-    sinceTurn += 1
-    if (sinceTurn >= walkSliceEntries) {
-      sinceTurn = 0
-      await nextTurn()
-      options.signal.throwIfAborted()
-    }
+  yield* below(root, { path: Buffer.alloc(0), device: rootStats.dev, inode: rootStats.ino }, options)
+}
+
+type Leaving = Pick<WalkOptions, "skip">
+
+/** The same, with a turn for the event loop every few entries. */
+export async function* walk(root: Buffer, options: WalkOptions): AsyncGenerator<Walked> {
+  const turns = new Turns(options.signal)
+  for (const walked of walkNow(root, options)) {
+    if (turns.isDue()) await turns.take()
     yield walked
+  }
+}
+
+/** When the event loop is to have a turn; asked for each entry, so that only the entries between which it has one wait. */
+export class Turns {
+  readonly #signal: AbortSignal
+  #since = 0
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal
+  }
+
+  isDue(): boolean {
+    this.#since += 1
+    return this.#since >= walkSliceEntries
+  }
+
+  async take(): Promise<void> {
+    this.#since = 0
+    await nextTurn()
+    this.#signal.throwIfAborted()
   }
 }
 
@@ -57,7 +81,7 @@ interface Directory {
   readonly inode: bigint
 }
 
-function* below(root: Buffer, top: Directory, options: WalkOptions): Generator<Walked> {
+function* below(root: Buffer, top: Directory, options: Leaving): Generator<Walked> {
   const pending = [top]
   for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
     const children: Directory[] = []
@@ -76,7 +100,7 @@ function* below(root: Buffer, top: Directory, options: WalkOptions): Generator<W
   }
 }
 
-function* list(root: Buffer, directory: Directory, options: WalkOptions): Generator<Walked> {
+function* list(root: Buffer, directory: Directory, options: Leaving): Generator<Walked> {
   const opened = openDirectory(root, directory)
   if (typeof opened !== "number") {
     yield { hindrance: opened }
@@ -89,7 +113,12 @@ function* list(root: Buffer, directory: Directory, options: WalkOptions): Genera
       yield { hindrance: names }
       return
     }
-    for (const name of names) yield look(root, place, within(directory.path, name), Buffer.from(name, "latin1"), options)
+    const { path: parent } = directory
+    const prefix = parent.length === 0 ? "" : `${parent.toString("latin1")}/`
+    // What an absolute path below the root may have at most.
+    const pathBytes = pathBytesMax - root.length - 1
+    for (const name of names)
+      yield look({ parent, path: Buffer.from(prefix + name, "latin1"), here: within(place, name), pathBytes }, options)
   } finally {
     closeSync(opened)
   }
@@ -114,12 +143,13 @@ function openDirectory(root: Buffer, directory: Directory): number | Hindrance {
 }
 
 // Through the descriptor an entry is looked up in the directory that was checked, whatever its path leads to by now.
-function anchor(descriptor: number, root: Buffer, path: Buffer): Buffer {
-  return process.platform === "linux" ? Buffer.from(`/proc/self/fd/${String(descriptor)}/`) : Buffer.concat([absolute(root, path), slash])
+function anchor(descriptor: number, root: Buffer, path: Buffer): string | Buffer {
+  if (process.platform !== "linux") return Buffer.concat([absolute(root, path), slash])
+  return `/proc/self/fd/${String(descriptor)}/`
 }
 
 // One character per byte: half the memory of buffers, and sorting strings of bytes is sorting bytes.
-function namesIn(place: Buffer, path: Buffer): string[] | Hindrance {
+function namesIn(place: string | Buffer, path: Buffer): string[] | Hindrance {
   try {
     return readdirSync(place, { encoding: "latin1" }).sort()
   } catch (error) {
@@ -137,16 +167,21 @@ function unlistable(path: Buffer, error: unknown): Hindrance {
   return hindrance(path, error)
 }
 
-function look(root: Buffer, place: Buffer, path: Buffer, name: Buffer, options: WalkOptions): Walked {
+interface Place {
+  readonly parent: Buffer
+  readonly path: Buffer
+  /** Where it is looked at. */
+  readonly here: string | Buffer
+  readonly pathBytes: number
+}
+
+function look({ parent, path, here, pathBytes }: Place, options: Leaving): Walked {
   if (options.skip(path)) return { skipped: path }
   try {
-    const here = Buffer.concat([place, name])
     const stats = lstatSync(here, { bigint: true })
-    const where = absolute(root, path)
-    if (where.length > pathBytesMax)
-      return { hindrance: { path, reason: "unreadable", detail: "its path is longer than the system can open" } }
-    if (stats.isFile() || stats.isDirectory()) return { entry: { path, absolute: where, stats } }
-    if (stats.isSymbolicLink()) return { entry: { path, absolute: where, stats, link: readlinkSync(here, { encoding: "buffer" }) } }
+    if (path.length > pathBytes) return { hindrance: { path, reason: "unreadable", detail: "its path is longer than the system can open" } }
+    if (stats.isFile() || stats.isDirectory()) return { entry: { path, parent, stats } }
+    if (stats.isSymbolicLink()) return { entry: { path, parent, stats, link: readlinkSync(here, { encoding: "buffer" }) } }
     return { hindrance: { path, reason: "refused", detail: `a ${kindOf(stats)} holds nothing that could be kept` } }
   } catch (error) {
     return { hindrance: hindrance(path, error) }
@@ -169,11 +204,15 @@ function kindOf(stats: BigIntStats): string {
 
 const slash = Buffer.from("/")
 
-function within(path: Buffer, name: string): Buffer {
-  const bytes = Buffer.from(name, "latin1")
-  return path.length === 0 ? bytes : Buffer.concat([path, slash, bytes])
+// A string costs less than its bytes, and says the same as long as each is a character of its own.
+function within(place: string | Buffer, name: string): string | Buffer {
+  if (typeof place === "string" && !notAscii.test(name)) return place + name
+  return Buffer.concat([Buffer.from(place), Buffer.from(name, "latin1")])
 }
 
-function absolute(root: Buffer, path: Buffer): Buffer {
+const notAscii = /[\x80-\xff]/
+
+/** Where a path below the root is. */
+export function absolute(root: Buffer, path: Buffer): Buffer {
   return path.length === 0 ? root : Buffer.concat([root, slash, path])
 }

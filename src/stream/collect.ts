@@ -1,6 +1,6 @@
 import { createHash, type Hash } from "node:crypto"
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs"
-import { type Digest, digestSchema, sha256 } from "../digest.ts"
+import { type Digest, digestOf, sha256 } from "../digest.ts"
 import { BackupError, errnoOf, reasonOf } from "../errors.ts"
 import { fileHeader, fileMember, pieceMember, sumLine, sumsHeader } from "../format/segment.ts"
 import { paddingOf } from "../format/tar.ts"
@@ -99,7 +99,7 @@ export class Collector {
     if (part.piece !== undefined && !part.piece.last) return null
     if (file.descriptor !== null && file.stamp !== null) refuseChanged(file.stamp, stampOf(file.descriptor))
     this.#close(part.id)
-    return file.hash === null ? null : digestSchema.parse(file.hash.digest("hex"))
+    return file.hash === null ? null : digestOf(file.hash.digest("hex"))
   }
 
   #forget(part: PartPlan): void {
@@ -186,7 +186,7 @@ function readContent(part: PartPlan, file: OpenFile, layout: Layout): Digest {
     hashed ??= createHash("sha256")
     hashed.update(bytes)
   }
-  return hashed === null ? sha256("") : digestSchema.parse(hashed.digest("hex"))
+  return hashed === null ? sha256("") : digestOf(hashed.digest("hex"))
 }
 
 function isFirst(part: PartPlan): boolean {

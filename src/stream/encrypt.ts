@@ -6,8 +6,9 @@ import {
   chunkRange,
   nonceBytes,
   openChunks,
-  type PayloadKeys,
+  type PayloadKey,
   type PayloadLayout,
+  payloadKey,
   payloadLayout,
   sealedBytes,
   sealPayload,
@@ -27,28 +28,27 @@ export interface SealOptions {
 }
 
 /**
- * Writes the age file of `plaintext` into `out` at the position `place` returns for its size, reads it back from there with the key
- * it was sealed with, and forgets that key. Returns the age file's length.
+ * Writes the age file of `plaintext` into what `room` gives for its size, reads it back from there with the key it was sealed with, and
+ * forgets that key.
  */
-export function encrypt(plaintext: Uint8Array, options: SealOptions, place: (length: number) => { out: Uint8Array; at: number }): number {
+export function encrypt(plaintext: Uint8Array, options: SealOptions, room: (length: number) => Uint8Array): Uint8Array {
   const { header, fileKey } = prepareRecipients(options.recipients).seal(options.random)
-  const keys: PayloadKeys = { fileKey, nonce: options.random.bytes(nonceBytes) }
-  const length = sealedBytes(plaintext.length, header.length)
-  const { out, at } = place(length)
-  out.set(header, at)
-  const end = sealPayload(plaintext, keys, out, at + header.length)
-  if (end - at !== length) throw new FormatError("format/mismatch", "age file: not as long as planned")
-  reopen(plaintext, keys, out.subarray(at, end), options.reopen)
+  const key = payloadKey(fileKey, options.random.bytes(nonceBytes))
   fileKey.fill(0)
-  return length
+  const file = room(sealedBytes(plaintext.length, header.length))
+  file.set(header)
+  const end = sealPayload(plaintext, key, file, header.length)
+  if (end !== file.length) throw new FormatError("format/mismatch", "age file: not as long as planned")
+  reopen(plaintext, key, file, options.reopen)
+  return file
 }
 
 // What was configured as encryption must be what was written: another tool once kept plaintext for months with every check green.
-function reopen(plaintext: Uint8Array, keys: PayloadKeys, file: Uint8Array, amount: Reopen): void {
+function reopen(plaintext: Uint8Array, key: PayloadKey, file: Uint8Array, amount: Reopen): void {
   const layout = payloadLayout(file.length, parseHeader(file).length)
   for (const [offset, length] of samples(plaintext.length, amount)) {
     const range = chunkRange(layout, offset, length)
-    const opened = openChunks(file.subarray(range.offset, range.offset + range.length), keys, range, layout)
+    const opened = openChunks(file.subarray(range.offset, range.offset + range.length), key, range, layout)
     const first = range.first * chunkBytes
     if (Buffer.compare(opened, plaintext.subarray(first, first + opened.length)) !== 0) {
       throw new FormatError("format/mismatch", "age file: does not open to what was sealed")
@@ -88,13 +88,14 @@ export interface OpenedSegment {
 export function decrypt(sealed: SealedParts, identity: PreparedIdentity): OpenedSegment {
   const { length: headerBytes } = parseHeader(sealed.head)
   const layout = payloadLayout(sealed.length, headerBytes)
-  const keys: PayloadKeys = { fileKey: identity.open(sealed.head), nonce: sealed.head.slice(headerBytes, layout.start) }
-  const reader = new ChunkReader(sealed, keys, layout)
+  const fileKey = identity.open(sealed.head)
+  const key = payloadKey(fileKey, sealed.head.slice(headerBytes, layout.start))
+  const reader = new ChunkReader(sealed, key, layout)
   return {
     plaintextBytes: layout.plaintextBytes,
     read: (offset, length) => joined(reader.pieces(offset, length)),
     pieces: (offset, length) => reader.pieces(offset, length),
-    close: () => keys.fileKey.fill(0),
+    close: () => fileKey.fill(0),
   }
 }
 
@@ -105,10 +106,10 @@ class ChunkReader {
   readonly #open: (sealed: Uint8Array, range: ChunkRange) => Uint8Array[]
   #last: { readonly index: number; readonly plaintext: Uint8Array } | null = null
 
-  constructor(sealed: SealedParts, keys: PayloadKeys, layout: PayloadLayout) {
+  constructor(sealed: SealedParts, key: PayloadKey, layout: PayloadLayout) {
     this.#sealed = sealed
     this.#layout = layout
-    this.#open = chunkOpener(keys, layout)
+    this.#open = chunkOpener(key, layout)
   }
 
   pieces(offset: number, length: number): Uint8Array[] {

@@ -9,7 +9,9 @@ import {
   type KeyErrorCode,
   reasonOf,
 } from "../errors.ts"
-import type { CompareDone, CompareTask, ExtractDone, ExtractTask, PackDone, PackTask, Reply, Task, TaskFailed } from "./task.ts"
+import { movable } from "../memory.ts"
+import type { Listing } from "./listing.ts"
+import type { CompareDone, CompareTask, ExtractDone, ExtractTask, PackDone, PackTask, Reply, SealTask, Task, TaskFailed } from "./task.ts"
 import { decodePackDone, encodePackTask } from "./wire.ts"
 
 interface Waiting {
@@ -49,6 +51,15 @@ export class WorkerPool {
     const moved = wire.segments.flatMap(({ rows, contents }) => [rows, ...contents].flatMap(movable))
     const reply = await this.#send(wire, [task.buffer, ...moved], affinity)
     if (reply.type === "packed") return decodePackDone(reply)
+    throw unexpected(reply)
+  }
+
+  /** The age files of listings, in their order. The listings' tars are moved to the worker: the caller has them no longer. */
+  async seal(listings: readonly Listing[]): Promise<readonly Uint8Array[]> {
+    const task: SealTask = { type: "seal", listings: listings.map(({ tar, recipients }) => ({ tar, recipients })) }
+    const tars = listings.flatMap(({ tar }) => movable(tar))
+    const reply = await this.#send(task, tars)
+    if (reply.type === "sealed") return reply.files
     throw unexpected(reply)
   }
 
@@ -107,11 +118,6 @@ async function forget(member: Member): Promise<void> {
     member.worker = null
     member.ended = null
   }
-}
-
-/** A view of a larger buffer, such as node's pool of small ones, is not ours to move. */
-function movable({ buffer, byteLength }: Uint8Array): ArrayBuffer[] {
-  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : []
 }
 
 // Threads allocate little that lives long: in a nursery that stays in the processor's cache they are faster, and 100 MB smaller.

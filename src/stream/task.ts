@@ -1,6 +1,7 @@
 import type { Digest } from "../digest.ts"
 import type { SegmentKind } from "../format/pack.ts"
 import type { ItemFlag, MissReason } from "../source/source.ts"
+import type { Listing } from "./listing.ts"
 import type { WirePackDone, WirePackTask } from "./wire.ts"
 
 /** What the main thread and the workers tell one another. Only plain values and transferable buffers cross. */
@@ -170,13 +171,25 @@ export interface CompareDone {
   readonly equal: readonly number[]
 }
 
+/** Manifests to compress and seal. */
+export interface SealTask {
+  readonly type: "seal"
+  readonly listings: readonly Listing[]
+}
+
+export interface SealDone {
+  readonly type: "sealed"
+  /** Their age files, in the same order. */
+  readonly files: readonly Uint8Array[]
+}
+
 /** Forgets files half read or half written by a run that ended early. */
 export interface AbandonTask {
   readonly type: "abandon"
 }
 
-export type Task = WirePackTask | ExtractTask | CompareTask | AbandonTask
-export type Reply = WirePackDone | ExtractDone | CompareDone | { readonly type: "abandoned" } | TaskFailed
+export type Task = WirePackTask | SealTask | ExtractTask | CompareTask | AbandonTask
+export type Reply = WirePackDone | SealDone | ExtractDone | CompareDone | { readonly type: "abandoned" } | TaskFailed
 
 export interface TaskFailed {
   readonly type: "failed"

@@ -1,4 +1,4 @@
-import { digestSchema } from "../digest.ts"
+import { digestOf } from "../digest.ts"
 import type { ItemFlag } from "../source/source.ts"
 import type { MissedPart, PackDone, PackedPart, PackTask, PartExtent, PartPlan, PartResult, SegmentPlan } from "./task.ts"
 
@@ -134,7 +134,7 @@ function readPacked(reader: RowReader): Omit<PackedPart, "flags"> {
     const [segmentOffset, segmentLength, frameOffset] = [reader.number(), reader.number(), reader.number()]
     return { segmentOffset, segmentLength, frameOffset, frameLength: reader.number(), skip: reader.number(), length: reader.number() }
   })
-  return { id, piece, extents, sha256: digests === 0 ? null : digestSchema.parse(reader.bytes().toString("latin1")) }
+  return { id, piece, extents, sha256: digests === 0 ? null : digestOf(reader.bytes().toString("latin1")) }
 }
 
 class RowWriter {

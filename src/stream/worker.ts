@@ -1,10 +1,11 @@
 import { parentPort } from "node:worker_threads"
 import { BackupError } from "../errors.ts"
-import { release } from "../memory.ts"
+import { movable, release } from "../memory.ts"
 import { systemRandom } from "../random.ts"
 import { Collector } from "./collect.ts"
 import { Extractor } from "./extract.ts"
 import { layouts } from "./layout.ts"
+import { sealListing } from "./listing.ts"
 import { PackBuilder } from "./pack.ts"
 import type { ExtractDone, ExtractTask, PackDone, PackTask, PartResult, Reply, Task, TaskFailed } from "./task.ts"
 import { decodePackTask, encodePackDone } from "./wire.ts"
@@ -51,6 +52,10 @@ function perform(task: Task): { readonly reply: Reply; readonly transfer: readon
       const reply = encodePackDone(done)
       for (const { contents } of task.segments) for (const bytes of contents) release(bytes)
       return { reply, transfer: [done.buffer] }
+    }
+    case "seal": {
+      const files = task.listings.map((listing) => sealListing(listing, systemRandom))
+      return { reply: { type: "sealed", files }, transfer: files.flatMap(movable) }
     }
     case "extract":
       return { reply: extract(task), transfer: [] }

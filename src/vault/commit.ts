@@ -29,6 +29,8 @@ export interface PlaceCommitOptions {
   readonly targets?: readonly string[] | undefined
   /** When it is kept well enough, so that slow sites are waited for only a while; absent: every site is waited for. */
   readonly durable?: Durable | undefined
+  /** Asked right before the commit is put at a site; what it throws ends the placing. */
+  readonly guard?: (() => void) | undefined
   tierOf(site: string, className: string): string | undefined
   readonly onFailover?: ((failover: Failover) => void) | undefined
 }
@@ -46,6 +48,7 @@ export async function placeCommit(vault: Vault, commit: CommitWithNeeds, options
     async ({ name, opened }, signal) => {
       try {
         await complete(vault, name, commit, { ...options, signal })
+        options.guard?.()
         await opened.site.put(commit.key, commit.bytes, { sha256: digest, signal })
       } catch (error) {
         signal.throwIfAborted()

@@ -115,7 +115,7 @@ interface CatalogFacts {
 function catalogFacts({ config }: Loaded, jobs: readonly Job[]): CatalogFacts {
   const path = join(config.state, "catalog.sqlite")
   if (!existsSync(path)) return { ran: null, bare: [] }
-  using catalog = Catalog.openToRead(path)
+  using catalog = Catalog.openToRead(path, "small tables")
   const names = jobs.map(({ name }) => name)
   return { ran: jobsThatRan(catalog, names), bare: bareAccounts(catalog) }
 }

@@ -6,9 +6,10 @@ import { completeSource, profileReader, type ReadProfile } from "./job-profile.t
 import { readConfigFile, shown, yamlFiles } from "./locate.ts"
 import { type Problem, problemsError } from "./origin.ts"
 import { type Broken, rulesBetween } from "./rules.ts"
-import { type Config, type JobFile, jobSchema, nameSchema } from "./schema.ts"
+import { type Config, type JobFile, jobSchema } from "./schema.ts"
 import { nearest, oneOf } from "./suggest.ts"
 import { originAt, validate } from "./validate.ts"
+import { nameSchema } from "./values.ts"
 import { readYaml } from "./yaml.ts"
 
 /** One job as it will run: what its file says, completed by its name, its profile and the configuration. */
@@ -45,7 +46,9 @@ export async function loadJobs(directory: string, config: Config, cwd: string): 
     }
   }
   for (const [name, error] of await sharedDatasets(jobs, cwd)) invalidJobs.set(name, error)
-  for (const [name, error] of invalidJobs.size > 0 ? [] : await brokenLinks(jobs, cwd)) invalidJobs.set(name, error)
+  // Only where every job can be read: one that is wrong must not take another with it.
+  const between = invalidJobs.size > 0 ? [] : [...(await brokenLinks(jobs, cwd)), ...(await brokenOrder(jobs, cwd))]
+  for (const [name, error] of between) invalidJobs.set(name, error)
   // Two files of one name, a.yaml and a.yml: which was meant cannot be known.
   for (const name of invalidJobs.keys()) jobs.delete(name)
   return { jobs, invalidJobs }
@@ -64,7 +67,6 @@ async function sharedDatasets(jobs: ReadonlyMap<string, Job>, cwd: string): Prom
   return refused
 }
 
-// Only where every job can be read: one that is wrong must not take another with it.
 async function brokenLinks(jobs: ReadonlyMap<string, Job>, cwd: string): Promise<Map<string, ConfigError>> {
   const refused = new Map<string, ConfigError>()
   const rows = [...jobs.values()].flatMap(({ source, dataset }) => (source.kind === "cdrs" || source.kind === "csv" ? [dataset] : []))
@@ -76,6 +78,33 @@ async function brokenLinks(jobs: ReadonlyMap<string, Job>, cwd: string): Promise
     refused.set(name, problemsError([{ origin: originAt(tree, ["links", "from"], "value"), sentence }]))
   }
   return refused
+}
+
+async function brokenOrder(jobs: ReadonlyMap<string, Job>, cwd: string): Promise<Map<string, ConfigError>> {
+  const refused = new Map<string, ConfigError>()
+  for (const job of jobs.values()) {
+    const broken = (job.schedule?.after ?? []).flatMap((other, index) => {
+      const sentence = orderProblem(job, other, jobs)
+      return sentence === undefined ? [] : [{ path: ["schedule", "after", String(index)], sentence }]
+    })
+    if (broken.length === 0) continue
+    const tree = readYaml(await readConfigFile(job.file), shown(job.file, cwd))
+    refused.set(job.name, problemsError(broken.map(({ path, sentence }) => ({ origin: originAt(tree, path, "value"), sentence }))))
+  }
+  return refused
+}
+
+function orderProblem(job: Job, other: string, jobs: ReadonlyMap<string, Job>): string | undefined {
+  if (other === job.name) return `${other} would wait for itself`
+  const before = jobs.get(other)
+  if (before === undefined) {
+    const meant = nearest(other, jobs.keys())
+    return meant === undefined ? "no such job" : `no such job: did you mean "${meant}"?`
+  }
+  if (before.schedule === undefined) return `job ${other} has no schedule: nothing of it would be waited for`
+  const seen = new Set([other])
+  for (const name of seen) for (const each of jobs.get(name)?.schedule?.after ?? []) seen.add(each)
+  return seen.has(job.name) ? `${job.name} and ${other} would wait for one another` : undefined
 }
 
 export interface JobContext {

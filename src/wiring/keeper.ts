@@ -8,10 +8,12 @@ import { SiteHealth } from "../vault/health.ts"
 import { openVault } from "../vault/vault.ts"
 import type { Loaded } from "./config.ts"
 import { type Io, untilDisposed } from "./io.ts"
+import { keepingLedger } from "./ledger.ts"
 import { knownRetired } from "./retired.ts"
 import { openSites, tierOf } from "./sites.ts"
+import { prepareState } from "./state.ts"
 import { loadTrust } from "./trust.ts"
-import { openCatalog, prepareState, readersCatalog, recoveryScript, rootObjects, trustInForce } from "./world.ts"
+import { openCatalog, readersCatalog, recoveryScript, rootObjects, trustInForce } from "./world.ts"
 
 /** Who looks after whole sites: no key is needed, and no run is kept waiting. */
 export interface KeeperSession extends AsyncDisposable {
@@ -27,7 +29,7 @@ export interface KeeperOptions {
 export async function openKeeper(loaded: Loaded, { io: outer, write }: KeeperOptions): Promise<KeeperSession> {
   const { config, jobs } = loaded
   await using stack = new AsyncDisposableStack()
-  const io = untilDisposed(stack, outer)
+  const io = keepingLedger(loaded, untilDisposed(stack, outer))
   if (write) {
     await prepareState(config.state)
     // Not the lock of runs: a repair of hours must not stop backups, and neither harms the other.

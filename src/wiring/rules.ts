@@ -2,7 +2,9 @@ import { resolve } from "node:path"
 import { BackupError } from "../errors.ts"
 import { sourceSettings } from "../source/settings.ts"
 import { parseTemplate } from "../source/template.ts"
+import { isTimeZone } from "../time-zone.ts"
 import { at, entries } from "./plain.ts"
+import { boundsRules, classBounds, retentionBetween, retentionRules } from "./retention.ts"
 import type { Config, JobFile } from "./schema.ts"
 import { nearest, oneOf } from "./suggest.ts"
 import { printable } from "./yaml.ts"
@@ -29,7 +31,7 @@ export function configRules(config: unknown): Broken[] {
       broken.push({ path: ["classes", name, "reuseDays"], sentence: `expected at most the class's days, ${String(days)}` })
     }
   }
-  return [...broken, ...sharedPlaces(config)]
+  return [...broken, ...boundsRules(config), ...classBounds(config), ...sharedPlaces(config)]
 }
 
 // Two sites in one place would count as two copies of what a single failure takes.
@@ -71,7 +73,7 @@ export function jobRules(job: unknown): Broken[] {
       sentence: 'the account "catalog" is reserved: expected the customer\'s id, "platform" or "mixed"',
     })
   }
-  return [...broken, ...guardRules(job)]
+  return [...broken, ...guardRules(job), ...retentionRules(job)]
 }
 
 // Only an archive of files meets again what it met before, and only a whole can shrink.
@@ -167,21 +169,13 @@ function templateProblem(template: string, owner: string | undefined): string | 
   }
 }
 
-/** Whether this machine knows the time zone. */
-export function isTimeZone(text: string): boolean {
-  try {
-    return new Intl.DateTimeFormat("en", { timeZone: text }).format(0) !== ""
-  } catch {
-    return false
-  }
-}
-
 /** Rules between a job and the configuration. */
 export function rulesBetween(job: JobFile, config: Config): Broken[] {
   const broken: Broken[] = []
   if (!Object.hasOwn(config.classes, job.class)) {
     broken.push({ path: ["class"], sentence: unknownName("class", job.class, Object.keys(config.classes)) })
   }
+  broken.push(...retentionBetween(job, config))
   if ("database" in job.source && !Object.hasOwn(config.databases, job.source.database)) {
     const { database } = job.source
     broken.push({ path: ["source", "database"], sentence: unknownName("database", database, Object.keys(config.databases)) })

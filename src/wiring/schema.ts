@@ -1,4 +1,3 @@
-import { Cron } from "croner"
 import { z } from "zod"
 import { mariadbSettings, postgresSettings } from "../database/settings.ts"
 import {
@@ -14,23 +13,16 @@ import { siteSettings } from "../site/settings.ts"
 import { gcsTiers, refusedGcsTiers, refusedS3Tiers } from "../site/tiers.ts"
 import { durationSchema } from "../source/duration.ts"
 import { sourceSettings } from "../source/settings.ts"
+import { isTimeZone } from "../time-zone.ts"
 import { parseSize } from "../units.ts"
-import { configRules, isTimeZone, jobRules } from "./rules.ts"
-
-/** Names of agents, classes, sites and jobs: they become parts of object names and file names. */
-export const nameSchema = z
-  .string()
-  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "expected a name of 1 to 63 lower-case letters, digits and dashes, such as fra-1")
-  .meta({ title: "name" })
+import { notifySchema } from "./notify-schema.ts"
+import { configRetention, jobRetention } from "./retention.ts"
+import { configRules, jobRules } from "./rules.ts"
+import { scheduleSchema } from "./schedule.ts"
+import { nameSchema, path, secretReference } from "./values.ts"
 
 /** Fails to match every key: what stands in a configuration until the root key has been made. */
 export const unpinnedRoot = "SHA256:…"
-
-const path = z
-  .string()
-  .regex(/^[^\0]{1,4095}$/, "expected a path")
-  .regex(/^(?!~)/, 'expected a path without "~": it is not expanded')
-  .meta({ title: "path" })
 
 const size = z
   .string()
@@ -43,37 +35,6 @@ const size = z
   .meta({ title: "size", pattern: "^\\d{1,9}(\\.\\d{1,3})? ?(B|[KMGT]iB|[kMGT]B)$" })
 
 const duration = durationSchema.refine((ms) => ms > 0, "expected a duration above zero").meta({ title: "duration" })
-
-/** `{file}`, `{env}` or `{credential}`: a secret itself can never be written in a configuration. */
-export const secretReference = z
-  .strictObject(
-    {
-      file: path.optional().meta({
-        description: "a file that only its owner can read (mode 0600 or 0400); relative to the project directory",
-        examples: ["/etc/holdline/agent.key"],
-      }),
-      env: z
-        .string()
-        .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "expected the name of an environment variable")
-        .optional()
-        .meta({ description: "an environment variable that holds the secret", examples: ["HOLDLINE_AGENT_KEY"] }),
-      credential: z
-        .string()
-        .regex(/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}$/, "expected the name of a systemd credential")
-        .optional()
-        .meta({ description: "a systemd credential (LoadCredential=), read from $CREDENTIALS_DIRECTORY", examples: ["agent.key"] }),
-    },
-    {
-      error: (issue) =>
-        issue.code === "invalid_type" && issue.input !== undefined
-          ? "expected a reference to a secret, such as {file: /etc/holdline/agent.key}, {env: NAME} or {credential: NAME}; a secret itself is never written here"
-          : undefined,
-    },
-  )
-  .refine((reference) => Object.keys(reference).length === 1, { error: "expected exactly one of file, env and credential" })
-  .meta({ title: "secret reference", minProperties: 1, maxProperties: 1 })
-
-export type SecretReference = z.output<typeof secretReference>
 
 const password = secretReference.optional().meta({
   description: "the user's password; without it the server must know the user by other means, as over a socket",
@@ -183,6 +144,21 @@ export const configSchema = z
       })
       .prefault({})
       .meta({ description: "what waits on this host until enough sites hold it" }),
+    ledger: z
+      .strictObject({
+        days: z
+          .int()
+          .min(180)
+          .max(36_500)
+          .prefault(2192)
+          .meta({
+            description:
+              "how long this host's ledger keeps what was done, by whom and with what outcome, in days; older entries are removed once what follows them is signed. The default is six years",
+            examples: [2192],
+          }),
+      })
+      .prefault({})
+      .meta({ description: "this host's record of what was done" }),
     durable: z
       .strictObject({
         copies: copies.prefault(2).meta({ description: "how many sites must hold a commit and all it needs", examples: [2] }),
@@ -200,6 +176,7 @@ export const configSchema = z
         description: "how long, in which tier and with which key epochs data is kept, by class name",
         examples: [{ "state-35": { days: 35, reuseDays: 7 } }],
       }),
+    retention: configRetention.optional(),
     sites: z
       .record(nameSchema, siteSettings)
       .refine((sites) => Object.keys(sites).length > 0, { error: "expected at least one site" })
@@ -210,6 +187,22 @@ export const configSchema = z
       .meta({
         description: "databases that jobs capture and restores fill, by a name of your own",
         examples: [{ pbx: { kind: "postgres", host: "/run/postgresql", name: "fusionpbx", user: "holdline" } }],
+      }),
+    notify: notifySchema.optional(),
+    witness: z
+      .array(
+        z.strictObject({
+          agent: nameSchema.meta({ description: "whose it is", examples: ["pbx-fra-1"] }),
+          dataset: nameSchema.meta({ description: "what is judged", examples: ["cdrs"] }),
+          rpo: duration.meta({ description: "how old its newest complete snapshot at enough sites may get", examples: ["6h"] }),
+        }),
+      )
+      .nonempty()
+      .optional()
+      .meta({
+        description:
+          "datasets that `holdline witness` judges on this machine; where none is named, those of its own jobs that have an objective",
+        examples: [[{ agent: "pbx-fra-1", dataset: "cdrs", rpo: "6h" }]],
       }),
   })
   .superRefine(
@@ -250,19 +243,8 @@ export const jobSchema = z
     dataset: nameSchema
       .optional()
       .meta({ description: "what the captured data is called; default: the job's name", examples: ["call-recordings"] }),
-    schedule: z
-      .string()
-      .superRefine((text, context) => {
-        const refused = cronProblem(text)
-        if (refused !== undefined) context.addIssue({ code: "custom", message: refused })
-      })
-      .optional()
-      .meta({
-        title: "cron schedule",
-        description: "when it runs, as five cron fields: minute, hour, day of month, month, day of week; without it only by hand",
-        examples: ["*/30 * * * *"],
-      }),
-    timezone: timeZone.prefault("UTC").meta({ description: "time zone of `schedule`", examples: ["Europe/Berlin"] }),
+    schedule: scheduleSchema.optional(),
+    timezone: timeZone.prefault("UTC").meta({ description: "time zone of `schedule` and its windows", examples: ["Europe/Berlin"] }),
     objective: z
       .strictObject({
         rpo: duration.meta({
@@ -284,6 +266,7 @@ export const jobSchema = z
           "archive mode: what happens to an item that expired while the source still holds it. `recapture`: it is captured again; `let-go`: it is left. Default recapture, so that nothing the source holds is without a backup",
         examples: ["let-go"],
       }),
+    retention: jobRetention(nameSchema).optional(),
     links: z
       .strictObject({
         from: nameSchema.meta({
@@ -343,16 +326,3 @@ export const jobSchema = z
 
 /** What a file in `jobs/` says, before the configuration and its name complete it. */
 export type JobFile = z.output<typeof jobSchema>
-
-function cronProblem(text: string): string | undefined {
-  const expected = 'expected five cron fields (minute, hour, day of month, month, day of week) such as "*/30 * * * *"'
-  if (text.trim().split(/\s+/).length !== 5) return expected
-  try {
-    const next = new Cron(text, { paused: true, mode: "5-part", timezone: "UTC" }).nextRun(new Date(0))
-    return next === null ? "this schedule never comes: expected one that does" : undefined
-  } catch (error) {
-    // Only the name of the field is taken over: the message quotes the text, and messages never do.
-    const field = error instanceof Error ? /^CronPattern: Invalid value for (\w+)/.exec(error.message)?.[1] : undefined
-    return field === undefined ? expected : `${expected}; the ${field} cannot be`
-  }
-}

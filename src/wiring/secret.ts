@@ -6,7 +6,7 @@ import { secretBytesMax } from "../limits.ts"
 import { Secret } from "../secret.ts"
 import { type Environment, nonEmpty } from "./locate.ts"
 import { type Origin, originText } from "./origin.ts"
-import type { SecretReference } from "./schema.ts"
+import type { SecretReference } from "./values.ts"
 
 export interface SecretPlace {
   /** The key of the configuration that holds the reference, such as "signingKey". */

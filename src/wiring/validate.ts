@@ -68,11 +68,18 @@ function alternatives(issue: z.core.$ZodIssueInvalidUnion, value: unknown, tree:
   const forms = ofType.length === 0 ? all : ofType
   const fewest = Math.min(...forms.map((form) => form.length))
   const best = forms.filter((form) => form.length === fewest)
-  const keys = [...new Set(fieldsAt(schema, path, tree.value).flatMap((field) => childrenOf(field).map(([name]) => name)))]
-  const typed = Object.keys(typeof value === "object" && value !== null ? value : {})
+  const fields = fieldsAt(schema, path, tree.value)
+  const keys = [...new Set(fields.flatMap((field) => childrenOf(field).map(([name]) => name)))]
+  const typed = Object.keys(typeof value === "object" && value !== null && !Array.isArray(value) ? value : {})
   const words = all
     .flat()
     .flatMap((each) => (each.code === "invalid_value" && each.path.length === path.length ? each.values.map(String) : []))
+  if (typed.length === 0 && words.length === 0 && fields.some((field) => field.schema.type === "string")) {
+    const [ofText = []] = all.filter((form) => form.every((each) => each.code !== "invalid_type"))
+    if (ofText.length > 0) return ofText.flatMap((each) => describe(each, tree, schema))
+    const types = [...new Set(fields.map((field) => typeText(field.schema)))].join(" or ")
+    return [{ path, origin: originAt(tree, path, "value"), sentence: `expected ${types}, found ${kindOfValue(value)}` }]
+  }
   if (typed.length === 0 && words.length > 0) {
     const meant = typeof value === "string" ? nearest(value, words) : undefined
     const expected = `expected ${oneOf(words)}${keys.length === 0 ? "" : `, or a map with ${oneOf(keys)}`}`

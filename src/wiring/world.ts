@@ -1,11 +1,11 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises"
+import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises"
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { Catalog } from "../catalog/catalog.ts"
 import { rememberConditions, rememberedConditions } from "../catalog/conditions.ts"
 import { lockState } from "../catalog/lock.ts"
 import { rememberTrustLists } from "../catalog/trust-lists.ts"
-import { ConfigError, errnoOf, JobError, reasonOf } from "../errors.ts"
+import { ConfigError, errnoOf } from "../errors.ts"
 import { recoveryScriptKey, repositoryKey, trustKey } from "../format/names.ts"
 import type { TrustList } from "../format/trust.ts"
 import { parseSigningKey } from "../key/signing.ts"
@@ -25,13 +25,16 @@ import type { Loaded } from "./config.ts"
 import { uncoveredBeside } from "./coverage.ts"
 import { type Io, untilDisposed } from "./io.ts"
 import { type Job, loadJob } from "./jobs.ts"
+import { anchoredLedger, keepingLedger, tellConfiguration } from "./ledger.ts"
 import { guardOf, jobLinks } from "./links.ts"
+import { classesOfJob } from "./retention.ts"
 import { knownLists, knownRetired } from "./retired.ts"
 import type { Config } from "./schema.ts"
 import { openSecret } from "./secret.ts"
 import { type OpenSitesOptions, openSites, tierOf } from "./sites.ts"
 import { jobSource } from "./source.ts"
 import { openSpool } from "./spool.ts"
+import { prepareState } from "./state.ts"
 import { type LoadedTrust, loadTrust, refuseDifferenceFromTrust, requireTrustedAgent } from "./trust.ts"
 
 /** An agent at work on one job: it holds the state directory until it is disposed of. */
@@ -85,10 +88,12 @@ interface AgentWorldOptions extends Pick<OpenSitesOptions, "io" | "device" | "ne
 async function openAgentWorld(stack: AsyncDisposableStack, loaded: Loaded, options: AgentWorldOptions): Promise<AgentWorld> {
   const { config } = loaded
   const { device, needed, without } = options
-  const io = untilDisposed(stack, options.io)
+  const { signal, ...outer } = options.io
   await prepareState(config.state)
-  stack.use(lockState(join(config.state, "lock")))
+  const lease = stack.use(lockState(join(config.state, "lock")))
+  const io = keepingLedger(loaded, untilDisposed(stack, { ...outer, signal: AbortSignal.any([signal, lease.lost]) }))
   await removeScratch(config.state)
+  tellConfiguration(loaded, io)
   const catalog = stack.use(openCatalog(config.state, io))
   const trust = await loadTrust(loaded)
   const signer = await readSigningKey(loaded, io)
@@ -112,7 +117,9 @@ async function openAgentWorld(stack: AsyncDisposableStack, loaded: Loaded, optio
     ...{ clock: io.clock, random: io.random, signal: io.signal, tell: (event: Event) => io.tell(event) },
     tierOf: (site, className) => tierOf(config, site, className),
     agent: { id: config.agent, signer },
+    lease,
     rootObjects: [...rootObjects(trust, lists), await recoveryScript()],
+    ledger: anchoredLedger(loaded, io),
   }
 }
 
@@ -130,7 +137,7 @@ export interface ReaderOptions {
 export async function openReader(loaded: Loaded, { io: outer, sites: names }: ReaderOptions): Promise<ReaderSession> {
   const { config } = loaded
   await using stack = new AsyncDisposableStack()
-  const io = untilDisposed(stack, outer)
+  const io = keepingLedger(loaded, untilDisposed(stack, outer))
   const catalog = stack.use(await readersCatalog(config.state))
   const trust = await loadTrust(loaded)
   const retired = await knownRetired(loaded, catalog)
@@ -155,18 +162,6 @@ export async function openReader(loaded: Loaded, { io: outer, sites: names }: Re
   }
   const held = stack.move()
   return { world, [Symbol.asyncDispose]: () => held.disposeAsync() }
-}
-
-export async function prepareState(path: string): Promise<void> {
-  try {
-    await mkdir(path, { recursive: true, mode: 0o700 })
-    await chmod(path, 0o700)
-  } catch (cause) {
-    throw new JobError("job/target", `state directory ${path}: cannot be used: ${errnoOf(cause) ?? reasonOf(cause)}`, {
-      cause,
-      hint: 'check "state" in the configuration, and who owns that directory',
-    })
-  }
 }
 
 // A run that was killed could not remove the plaintext copies its source had made. Under the lock, no other run has any.
@@ -273,5 +268,6 @@ function backupJob(job: Job, config: Config): BackupJob {
     mixedClass: weekly?.[0] ?? job.class,
     afterExpiry: job.afterExpiry ?? "recapture",
     guard: guardOf(job),
+    ...classesOfJob(job, config),
   }
 }

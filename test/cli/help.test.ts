@@ -7,10 +7,13 @@ import { systemRandom } from "../../src/random.ts"
 import { holdline } from "./terminal.ts"
 
 const silent = () => new Writable({ write: (_chunk, _encoding, done) => done() })
-const { program } = programFor({
-  ...{ argv: [], stdin: Readable.from([]), stdout: silent(), stderr: silent(), env: {}, cwd: "/" },
-  ...{ signal: new AbortController().signal, clock: systemClock, random: systemRandom },
-})
+const { program } = await programFor(
+  {
+    ...{ argv: [], stdin: Readable.from([]), stdout: silent(), stderr: silent(), env: {}, cwd: "/" },
+    ...{ signal: new AbortController().signal, clock: systemClock, random: systemRandom },
+  },
+  "all",
+)
 
 const leaves = commandsBelow(program, []).filter(({ command }) => command.commands.length === 0)
 

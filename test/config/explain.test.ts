@@ -34,10 +34,14 @@ test("a map lists the keys below it, the whole configuration too", () => {
     "trust",
     "signingKey",
     "spool",
+    "ledger",
     "durable",
     "classes",
+    "retention",
     "sites",
     "databases",
+    "notify",
+    "witness",
   ])
   expect(explain("job.objective").children.map(({ key }) => key)).toEqual(["rpo", "rto"])
   expect(explain("classes").children).toEqual([{ key: "*", description: "one class, by its name" }])

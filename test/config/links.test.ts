@@ -26,14 +26,30 @@ describe("a job of recordings", () => {
   test("takes from the profile of its rows where files are and when the platform purges them", async () => {
     expect(await linksOf({ cdrs: rows, recordings: media })).toEqual({
       ...{ from: "cdrs", days: 35, tolerate: 0, root: "/var/lib/freeswitch/recordings", settleMs: 300_000 },
-      rules: [{ path: "{record_path}/{record_name}", days: 0, purgedMs: 90 * 86_400_000 }],
+      files: ["recordings"],
+      rules: [{ files: "recordings", path: "{record_path}/{record_name}", days: 0, purgedMs: 90 * 86_400_000 }],
     })
     const other = rows.replaceAll("fusionpbx}", "freepbx}").replace("database: fusionpbx", "database: asteriskcdrdb")
     const freepbx = media.replace("fusionpbx", "freepbx").replace("{from: cdrs}", "{from: cdrs, window: 7d, tolerate: 3}")
     expect(await linksOf({ cdrs: other, recordings: freepbx })).toMatchObject({
       ...{ days: 7, tolerate: 3, root: "/var/spool/asterisk/monitor" },
-      rules: [{ path: "{yyyy}/{MM}/{dd}/{recordingfile}", days: 1 }],
+      rules: [{ files: "recordings", path: "{yyyy}/{MM}/{dd}/{recordingfile}", days: 1 }],
     })
+  })
+
+  test("that says its directory itself is held against the rows whose media the profile knows there, or against all", async () => {
+    const at = (path: string) =>
+      media.replace("profile: fusionpbx, files: recordings", `path: ${path}, template: "{account}/{yyyy}/{MM}/{dd}/{name}"`)
+    const more = '{files: voicemail, path: "{record_name}"}, {files: recordings, path: "{record_path}/{record_name}"}'
+    const voicemail = rows.replace(
+      "profile: fusionpbx}",
+      `profile: fusionpbx, overrides: {databases: {fusionpbx: {cdrs: {v_xml_cdr: {media: [${more}]}}}}}}`,
+    )
+    const known = await linksOf({ cdrs: voicemail, recordings: at("/var/lib/freeswitch/recordings/") })
+    expect(known).toMatchObject({ files: ["recordings"], rules: [{ files: "recordings" }] })
+    const unknown = await linksOf({ cdrs: voicemail, recordings: at("/srv/calls") })
+    expect(unknown?.files).toBeUndefined()
+    expect(unknown?.rules.map(({ files }) => files)).toEqual(["voicemail", "recordings"])
   })
 
   test("without links has none", async () => {

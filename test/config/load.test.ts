@@ -219,6 +219,8 @@ describe("show", () => {
       "    region: here # config/holdline.yaml:5:67",
       "spool:",
       "  max: 20 GiB # default",
+      "ledger:",
+      "  days: 2192 # default",
       "durable:",
       "  copies: 2 # default",
       "  providers: 2 # default",

@@ -3,9 +3,9 @@ import { chmod } from "node:fs/promises"
 import { inspect } from "node:util"
 import fc from "fast-check"
 import { expect, test } from "vitest"
-import type { SecretReference } from "../../src/wiring/schema.ts"
 import { openSecret } from "../../src/wiring/secret.ts"
 import { show } from "../../src/wiring/show.ts"
+import type { SecretReference } from "../../src/wiring/values.ts"
 import { configProblems, designArchiveJob, designConfig, jobProblems, project, refusal } from "./project.ts"
 
 const origin = { file: "config/holdline.yaml", line: 6, col: 13 }

@@ -78,7 +78,7 @@ export function query(name: string, columns: readonly string[], rest: Partial<Ro
 
 /** All that a stream gives, as text of one character a byte. */
 export async function read(stream: AsyncIterable<Uint8Array>, encoding: BufferEncoding = "utf8"): Promise<string> {
-  return Buffer.concat(await Array.fromAsync(stream)).toString(encoding)
+  return Buffer.concat(await Array.fromAsync(stream, (chunk) => Buffer.from(chunk))).toString(encoding)
 }
 
 /** The rows of one query of a fresh snapshot. */

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process"
 import { once } from "node:events"
-import { chownSync, readdirSync, rmSync } from "node:fs"
-import { chown, mkdtemp, writeFile } from "node:fs/promises"
+import { chownSync, existsSync, readdirSync, rmSync } from "node:fs"
+import { chown, mkdtemp, rename, writeFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -34,6 +34,24 @@ export async function serverFolder(prefix: string, owner: Owner | null): Promise
   const folder = await mkdtemp(join(tmpdir(), `holdline-${prefix}-`))
   if (owner !== null) chownSync(folder, owner.uid, owner.gid)
   return folder
+}
+
+/**
+ * Fills `data`, which must not exist, as `make` does: a copy of what it made for the first of the tests that run together, where their
+ * set-up gives a place to keep that.
+ */
+export async function copyOrMake(name: string, data: string, owner: Owner | null, make: (data: string) => Promise<void>): Promise<void> {
+  const templates = process.env.HOLDLINE_TEST_TEMPLATES
+  if (templates === undefined) return await make(data)
+  const template = join(templates, name)
+  if (!existsSync(template)) {
+    const made = await mkdtemp(`${template}-`)
+    if (owner !== null) await chown(made, owner.uid, owner.gid)
+    await make(join(made, "data"))
+    // Another may have been first, and a directory that has something in it is not replaced.
+    await rename(join(made, "data"), template).catch(() => undefined)
+  }
+  await run("cp", ["--archive", "--reflink=auto", template, data])
 }
 
 /** Runs a program to its end, with `input` as its standard input, and gives what it printed; rejects with its own words. */

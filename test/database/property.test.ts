@@ -80,14 +80,17 @@ test.skipIf(lacking !== null)(
 test.skipIf(lacking !== null)(
   "any database comes back equal, from its dump and from its accounts' rows, by fingerprints and by the server's own word",
   async () => {
-    const features = new Set<string>()
-    const property = fc.asyncProperty(databases, async (database) => {
-      for (const feature of database.features) features.add(feature)
-      await comesBack(database)
+    await fc.assert(fc.asyncProperty(databases, comesBack), {
+      numRuns: runs,
+      endOnFailure: true,
+      ...(seed === undefined ? {} : { seed: Number(seed) }),
     })
-    await fc.assert(property, { numRuns: runs, endOnFailure: true, ...(seed === undefined ? {} : { seed: Number(seed) }) })
-    // A generator that no longer made them would find nothing.
-    for (const layout of ["plain", "inherits"]) expect(features).toContain(`layout ${layout}`)
   },
   runs * msPerRun,
 )
+
+test("the databases that are made are of every layout", () => {
+  // A generator that no longer made them would find nothing; a few databases may have none of one.
+  const features = fc.sample(databases, { numRuns: 100, seed: 20_261_122 }).flatMap((database) => [...database.features])
+  for (const layout of ["plain", "inherits"]) expect(features).toContain(`layout ${layout}`)
+})

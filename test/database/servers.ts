@@ -2,6 +2,7 @@ import { join } from "node:path"
 import type { Environment } from "../../src/program.ts"
 import { requireTool } from "../requires.ts"
 import {
+  copyOrMake,
   freePort,
   makeTls,
   newestFolder,
@@ -101,25 +102,22 @@ const hastyPostgres = {
   lc_messages: "C",
 }
 
-/** Starts a private Postgres in a new folder: one socket, superuser "postgres", UTF-8. Takes about two seconds. */
+/** Starts a private Postgres in a new folder: one socket, superuser "postgres", UTF-8. */
 export async function startPostgres(options: ServerOptions = {}): Promise<PostgresServer> {
   const owner = await ownerOf("postgres")
   const folder = await serverFolder("pg", owner)
   const bin = newestFolder("/usr/lib/postgresql", "bin")
   const program = (name: string): string => (bin === null ? name : join(bin, name))
   const data = join(folder, "data")
-  await runProgram(
-    [program("initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-N", "--no-instructions", "-E", "UTF8", "--locale=C.UTF-8"],
-    { owner },
-  )
-  // What initdb writes trusts everyone; over TCP the tests want passwords.
-  await runProgram(["sed", "-i", "s/^host.*trust$/#&/", join(data, "pg_hba.conf")], { owner })
-  await runProgram(
-    ["sed", "-i", "$ahostssl all all 127.0.0.1/32 scram-sha-256\\nhostnossl all all 127.0.0.1/32 scram-sha-256", join(data, "pg_hba.conf")],
-    {
-      owner,
-    },
-  )
+  await copyOrMake("postgres", data, owner, async (made) => {
+    const asked = ["-U", "postgres", "-A", "trust", "-N", "--no-instructions", "-E", "UTF8", "--locale=C.UTF-8"]
+    await runProgram([program("initdb"), "-D", made, ...asked], { owner })
+    // What initdb writes trusts everyone; over TCP the tests want passwords.
+    const hba = join(made, "pg_hba.conf")
+    await runProgram(["sed", "-i", "s/^host.*trust$/#&/", hba], { owner })
+    const hosts = ["hostssl", "hostnossl"].map((kind) => `${kind} all all 127.0.0.1/32 scram-sha-256`).join("\\n")
+    await runProgram(["sed", "-i", `$a${hosts}`, hba], { owner })
+  })
   const tls = options.tls === true ? await makeTls(folder, owner) : null
   const port = tls === null ? 5432 : await freePort()
   const settings = {
@@ -163,21 +161,17 @@ const hastyMariadb = {
   "lc-messages": "en_US",
 }
 
-/** Starts a private MariaDB in a new folder: one socket, superuser "root". Takes about four seconds. */
+/** Starts a private MariaDB in a new folder: one socket, superuser "root". */
 export async function startMariadb(options: ServerOptions = {}): Promise<MariadbServer> {
   const environment = { PATH: mariadbPath() }
   const folder = await serverFolder("my", null)
   const [data, socket] = [join(folder, "data"), join(folder, "s")]
   const asRoot = process.getuid?.() === 0 ? ["--user=root"] : []
-  await runProgram(
-    [
-      "mariadb-install-db",
-      ...["--no-defaults", `--datadir=${data}`, "--auth-root-authentication-method=normal", "--skip-test-db"],
-      ...Object.entries(hastyMariadb).flatMap(([name, value]) => (name.startsWith("lc-") ? [] : [`--${name}=${value}`])),
-      ...asRoot,
-    ],
-    { environment },
-  )
+  await copyOrMake("mariadb", data, null, async (made) => {
+    const hasty = Object.entries(hastyMariadb).flatMap(([name, value]) => (name.startsWith("lc-") ? [] : [`--${name}=${value}`]))
+    const asked = ["--no-defaults", `--datadir=${made}`, "--auth-root-authentication-method=normal", "--skip-test-db"]
+    await runProgram(["mariadb-install-db", ...asked, ...hasty, ...asRoot], { environment })
+  })
   const tls = options.tls === true ? await makeTls(folder, null) : null
   const port = tls === null ? 3306 : await freePort()
   const settings = { ...hastyMariadb, datadir: data, socket, "pid-file": join(folder, "pid"), tmpdir: folder, ...options.settings }

@@ -27,8 +27,8 @@ const seed = "demo"
 const usage = `Usage: npm run demo
 
 Backs up an invented voice provider to a directory and to stand-ins for S3 and GCS, loses sites, rots bits, heals them,
-burns everything down and gets it back, with the real command line. It takes a minute or two and about 250 MB in the
-temporary directory (TMPDIR), which it gives back, and listens on 127.0.0.1 only.
+burns everything down and gets it back, with the real command line. It takes a minute or two and about 250 MB in memory
+or in the temporary directory (TMPDIR), which it gives back, and listens on 127.0.0.1 only.
 
 Exit codes: 0 every claim held, 1 one did not, 2 this usage, 130 and 143 when stopped.
 `

@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { mkdtempSync, realpathSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { z } from "zod"
 import { type Paint, paintWith } from "../../src/report/paint.ts"
 import { formatDuration } from "../../src/units.ts"
+import { scratchParent } from "../scratch.ts"
 
 const launcher = fileURLToPath(new URL("../../bin/holdline", import.meta.url))
 const recordSchema = z.looseObject({ type: z.string() })
@@ -27,7 +27,7 @@ export interface Timed {
  * checked; and claims, each of which is tested before it is printed.
  */
 export class Stage implements Disposable {
-  readonly directory = realpathSync(mkdtempSync(join(tmpdir(), "holdline-demo-")))
+  readonly directory = realpathSync(mkdtempSync(join(scratchParent(), "holdline-demo-")))
   readonly paint: Paint
   readonly times: Timed[] = []
   held = 0

@@ -56,7 +56,7 @@ test("a command is read as a shell reads it", () => {
 
 /** Why the command line would not be taken; null where it would. */
 async function objection({ args, isWhole }: DocumentedCommand): Promise<string | null> {
-  const { program } = programFor(silence())
+  const { program } = await programFor(silence(), "all")
   if (!isWhole) return mentionObjection(program, args)
   for (const command of allCommands(program)) if (command.commands.length === 0) command.action(() => undefined)
   try {

@@ -38,7 +38,7 @@ export class Beginning implements AsyncDisposable {
 
   static async make(): Promise<Beginning> {
     const pool = new WorkerPool(2)
-    const lab = await openLab({ pool, now: systemClock.now() })
+    const lab = await openLab({ pool, now: systemClock.now(), bufferBytes: 1024 * 1024 })
     const services = { s3: await startS3({}), gcs: await startService("gcs") }
     const base = new Trio(lab, endpointsOf(services))
     expect(await base.run()).toMatchObject({ outcome: "ok" })

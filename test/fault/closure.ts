@@ -13,6 +13,7 @@ import {
 } from "../../src/format/commit.ts"
 import { packKey, parseCommitKey } from "../../src/format/names.ts"
 import { restore } from "../../src/operation/restore.ts"
+import type { MemoryObjects } from "../../src/site/memory.ts"
 import { filesOf } from "../operation/trees.ts"
 import type { Scene } from "./scene.ts"
 
@@ -46,6 +47,23 @@ export async function breachesAt(scene: Scene, site: string, versions: readonly 
     }
   }
   return breaches.map((breach) => `${site}: ${breach}`)
+}
+
+/** The sites without those that hold the same as one before: to who has but one site, byte for byte the same is the same site. */
+export function unlike(scene: Scene, sites: readonly string[]): string[] {
+  return sites.filter((site, index) => {
+    const objects = scene.objectsAt(site)
+    return !sites.slice(0, index).some((other) => holdSame(objects, scene.objectsAt(other)))
+  })
+}
+
+function holdSame(some: MemoryObjects, others: MemoryObjects): boolean {
+  if (some.size !== others.size) return false
+  for (const [key, { bytes, sha256 }] of some) {
+    const other = others.get(key)
+    if (other?.sha256 !== sha256 || Buffer.compare(other.bytes, bytes) !== 0) return false
+  }
+  return true
 }
 
 function keysOf(commit: Commit<ControlCommit>): string[] {

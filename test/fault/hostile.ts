@@ -12,7 +12,7 @@ import { Listings, type SnapshotPartition } from "../../src/operation/select.ts"
 import { inForce } from "../../src/operation/world.ts"
 import { randomId, systemRandom } from "../../src/random.ts"
 import { memorySite } from "../../src/site/memory.ts"
-import { collectListing } from "../../src/stream/listing.ts"
+import { sealListing } from "../../src/stream/listing.ts"
 import { PackBuilder } from "../../src/stream/pack.ts"
 import type { Scene } from "./scene.ts"
 
@@ -137,7 +137,7 @@ async function recipientOf(scene: Scene, { line }: SnapshotPartition): Promise<s
 function seal(tar: Uint8Array, recipients: readonly string[]) {
   const buffer = new ArrayBuffer(packBufferBytes)
   const builder = new PackBuilder(buffer)
-  builder.add("tar.zst", collectListing(tar), { recipients, reopen: "all", random: systemRandom })
+  builder.append("tar.zst", sealListing({ tar, recipients }, systemRandom))
   const { bytes, sha256: digest } = builder.finish()
   return { sha256: digest, bytes: new Uint8Array(buffer.slice(0, bytes)) }
 }

@@ -55,6 +55,7 @@ async function main(orders: VictimOrders): Promise<void> {
     tell: () => undefined,
     tierOf: () => undefined,
     agent: { id: "pbx-1", signer: parseSigningKey(orders.signingKey, "the test's signing key") },
+    lease: { fence: 1, check: () => undefined },
     rootObjects,
     scratch: orders.scratch,
   })

@@ -9,7 +9,7 @@ import {
   chunkRange,
   nonceBytes,
   openChunks,
-  type PayloadKeys,
+  payloadKey,
   payloadLayout,
   sealedBytes,
   sealPayload,
@@ -46,14 +46,14 @@ async function fileKeyOf(header: Uint8Array, identity: string): Promise<Uint8Arr
 interface Vector {
   readonly file: Buffer
   readonly headerBytes: number
-  readonly keys: PayloadKeys
+  readonly fileKey: Uint8Array
 }
 
 async function vectorOf(kind: string, size: number): Promise<Vector> {
   const file = readFileSync(join(folder, `${kind}-${String(size)}.age`))
   const headerBytes = headerBytesOf(file)
   const fileKey = await fileKeyOf(file.subarray(0, headerBytes), identityIn(`${kind}.txt`))
-  return { file, headerBytes, keys: { fileKey, nonce: file.subarray(headerBytes, headerBytes + nonceBytes) } }
+  return { file, headerBytes, fileKey }
 }
 
 /** A range of plaintext, read from just the chunks it lies in; the nonce is the file's own. */
@@ -61,8 +61,8 @@ function read(file: Buffer, headerBytes: number, fileKey: Uint8Array, offset?: n
   const layout = payloadLayout(file.length, headerBytes)
   const wanted = { offset: offset ?? 0, length: length ?? layout.plaintextBytes }
   const range = chunkRange(layout, wanted.offset, wanted.length)
-  const keys = { fileKey, nonce: file.subarray(headerBytes, layout.start) }
-  const opened = openChunks(file.subarray(range.offset, range.offset + range.length), keys, range, layout)
+  const key = payloadKey(fileKey, file.subarray(headerBytes, layout.start))
+  const opened = openChunks(file.subarray(range.offset, range.offset + range.length), key, range, layout)
   const skip = wanted.offset - range.first * chunkBytes
   return Buffer.from(opened.subarray(skip, skip + wanted.length))
 }
@@ -71,13 +71,13 @@ const refused = expect.objectContaining({ code: expect.stringMatching(/^format\/
 
 describe.each(kinds)("files of the age command line, %s", (kind) => {
   test.each(sizes)("%i bytes are exactly the bytes that went in", async (size) => {
-    const { file, headerBytes, keys } = await vectorOf(kind, size)
-    expect(read(file, headerBytes, keys.fileKey).equals(plaintextOf(size))).toBe(true)
+    const { file, headerBytes, fileKey } = await vectorOf(kind, size)
+    expect(read(file, headerBytes, fileKey).equals(plaintextOf(size))).toBe(true)
     expect(file.length).toBe(sealedBytes(size, headerBytes))
   })
 
   test.each(sizes)("any range of %i bytes is the slice, read from its chunks alone", async (size) => {
-    const { file, headerBytes, keys } = await vectorOf(kind, size)
+    const { file, headerBytes, fileKey } = await vectorOf(kind, size)
     const plaintext = plaintextOf(size)
     const edges = [0, 1, chunkBytes - 1, chunkBytes, chunkBytes + 1, 2 * chunkBytes - 1, 2 * chunkBytes, size - 1, size].filter(
       (at) => at >= 0 && at <= size,
@@ -86,7 +86,7 @@ describe.each(kinds)("files of the age command line, %s", (kind) => {
       for (const to of edges) {
         if (to < from) continue
         expect(
-          read(file, headerBytes, keys.fileKey, from, to - from).equals(plaintext.subarray(from, to)),
+          read(file, headerBytes, fileKey, from, to - from).equals(plaintext.subarray(from, to)),
           `${String(from)} to ${String(to)}`,
         ).toBe(true)
       }
@@ -104,13 +104,13 @@ describe.each(kinds)("files of the age command line, %s", (kind) => {
   })
 
   test.each([0, 1])("%i bytes cut at every length, or with every byte changed, are refused", async (size) => {
-    const { file, headerBytes, keys } = await vectorOf(kind, size)
+    const { file, headerBytes, fileKey } = await vectorOf(kind, size)
     for (let length = headerBytes; length < file.length; length++) {
-      expect(() => read(file.subarray(0, length), headerBytes, keys.fileKey), `cut at ${String(length)}`).toThrow(refused)
+      expect(() => read(file.subarray(0, length), headerBytes, fileKey), `cut at ${String(length)}`).toThrow(refused)
     }
     for (let at = headerBytes; at < file.length; at++) {
       for (let bit = 1; bit < 256; bit *= 2) {
-        expect(() => read(flipped(file, at, bit), headerBytes, keys.fileKey), `byte ${String(at)}`).toThrow(refused)
+        expect(() => read(flipped(file, at, bit), headerBytes, fileKey), `byte ${String(at)}`).toThrow(refused)
       }
     }
   })
@@ -129,7 +129,7 @@ describe.each(kinds)("files of the age command line, %s", (kind) => {
   })
 
   test.each(sizes.filter((size) => size > 1))("%i bytes cut or changed, at every boundary and in between, are refused", async (size) => {
-    const { file, headerBytes, keys } = await vectorOf(kind, size)
+    const { file, headerBytes, fileKey } = await vectorOf(kind, size)
     const start = headerBytes + nonceBytes
     const places = new Set<number>([headerBytes, start - 1, start, file.length - 1])
     for (let chunk = start; chunk <= file.length + sealedChunk; chunk += sealedChunk) {
@@ -138,16 +138,16 @@ describe.each(kinds)("files of the age command line, %s", (kind) => {
     for (let at = headerBytes; at < file.length; at += 7919) places.add(at)
     const within = [...places].filter((at) => at >= headerBytes && at < file.length)
     for (const at of within) {
-      expect(() => read(file.subarray(0, at), headerBytes, keys.fileKey), `cut at ${String(at)}`).toThrow(refused)
-      expect(() => read(flipped(file, at, 0x40), headerBytes, keys.fileKey), `byte ${String(at)}`).toThrow(refused)
+      expect(() => read(file.subarray(0, at), headerBytes, fileKey), `cut at ${String(at)}`).toThrow(refused)
+      expect(() => read(flipped(file, at, 0x40), headerBytes, fileKey), `byte ${String(at)}`).toThrow(refused)
     }
     expect(within.length).toBeGreaterThan(15)
-    expect(() => read(Buffer.concat([file, Buffer.alloc(1)]), headerBytes, keys.fileKey)).toThrow(refused)
-    expect(() => read(Buffer.concat([file, Buffer.alloc(tagBytes)]), headerBytes, keys.fileKey)).toThrow(refused)
+    expect(() => read(Buffer.concat([file, Buffer.alloc(1)]), headerBytes, fileKey)).toThrow(refused)
+    expect(() => read(Buffer.concat([file, Buffer.alloc(tagBytes)]), headerBytes, fileKey)).toThrow(refused)
   })
 
   test("chunks that change places, come twice or are dropped are refused", async () => {
-    const { file, headerBytes, keys } = await vectorOf(kind, 200_000)
+    const { file, headerBytes, fileKey } = await vectorOf(kind, 200_000)
     const start = headerBytes + nonceBytes
     const head = file.subarray(0, start)
     const chunks = Array.from({ length: 4 }, (_, index) => file.subarray(start + index * sealedChunk, start + (index + 1) * sealedChunk))
@@ -163,17 +163,17 @@ describe.each(kinds)("files of the age command line, %s", (kind) => {
       "last only": [d],
     }
     for (const [what, order] of Object.entries(orders))
-      expect(() => read(Buffer.concat([head, ...order]), headerBytes, keys.fileKey), what).toThrow(refused)
+      expect(() => read(Buffer.concat([head, ...order]), headerBytes, fileKey), what).toThrow(refused)
     const other = await vectorOf(kind, 131_072)
     const foreign = other.file.subarray(other.headerBytes + nonceBytes, other.headerBytes + nonceBytes + sealedChunk)
-    expect(() => read(Buffer.concat([head, foreign, b, c, d]), headerBytes, keys.fileKey)).toThrow(refused)
+    expect(() => read(Buffer.concat([head, foreign, b, c, d]), headerBytes, fileKey)).toThrow(refused)
   })
 
   test("an empty last chunk after others is refused, though it is sealed as it should be", async () => {
-    const { headerBytes, keys } = await vectorOf(kind, 0)
+    const { headerBytes, fileKey } = await vectorOf(kind, 0)
     const one = Buffer.alloc(sealedBytes(chunkBytes, headerBytes) + tagBytes)
     const full = Buffer.alloc(sealedBytes(2 * chunkBytes, headerBytes))
-    sealPayload(Buffer.alloc(2 * chunkBytes), keys, full, headerBytes)
+    sealPayload(Buffer.alloc(2 * chunkBytes), payloadKey(fileKey, Buffer.alloc(nonceBytes)), full, headerBytes)
     one.set(full.subarray(0, headerBytes + nonceBytes + sealedChunk))
     expect(() => payloadLayout(one.length, headerBytes)).toThrow(refused)
   })
@@ -189,13 +189,14 @@ test("what is sealed opens, whole and in any range", () => {
     fc.property(byteSize, fc.nat(), fc.nat(), fc.nat({ max: 300 }), (size, a, b, headerBytes) => {
       const plaintext = plaintextOf(size)
       const file = Buffer.alloc(sealedBytes(size, headerBytes))
-      const keys = { fileKey: Buffer.alloc(16, a & 255), nonce: Buffer.alloc(nonceBytes, b & 255) }
-      expect(sealPayload(plaintext, keys, file, headerBytes)).toBe(file.length)
+      const fileKey = Buffer.alloc(16, a & 255)
+      const key = payloadKey(fileKey, Buffer.alloc(nonceBytes, b & 255))
+      expect(sealPayload(plaintext, key, file, headerBytes)).toBe(file.length)
       const [from, to] = [a % (size + 1), b % (size + 1)].toSorted((one, two) => one - two)
       if (from === undefined || to === undefined) throw new Error("two numbers were expected")
-      expect(read(file, headerBytes, keys.fileKey).equals(plaintext)).toBe(true)
-      expect(read(file, headerBytes, keys.fileKey, from, to - from).equals(plaintext.subarray(from, to))).toBe(true)
-      expect(() => read(file, headerBytes, flipped(keys.fileKey, 0, 1))).toThrow(refused)
+      expect(read(file, headerBytes, fileKey).equals(plaintext)).toBe(true)
+      expect(read(file, headerBytes, fileKey, from, to - from).equals(plaintext.subarray(from, to))).toBe(true)
+      expect(() => read(file, headerBytes, flipped(fileKey, 0, 1))).toThrow(refused)
     }),
     { numRuns: 60 },
   )
@@ -216,7 +217,7 @@ async function sealed(size: number): Promise<Buffer> {
   const header = empty.subarray(0, empty.length - nonceBytes - tagBytes)
   const file = Buffer.alloc(sealedBytes(size, header.length))
   file.set(header)
-  sealPayload(plaintextOf(size), { fileKey, nonce: Buffer.alloc(nonceBytes, 3) }, file, header.length)
+  sealPayload(plaintextOf(size), payloadKey(fileKey, Buffer.alloc(nonceBytes, 3)), file, header.length)
   return file
 }
 

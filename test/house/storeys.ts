@@ -10,12 +10,12 @@ const floors: readonly (readonly string[])[] = [
   ["schedule", "wiring"],
   ["operation"],
   ["vault", "catalog", "stream"],
-  ["site", "source", "format", "key", "retention", "ledger", "report", "runbook"],
+  ["site", "source", "format", "key", "retention", "ledger", "alarm", "report", "runbook"],
   ["database"],
 ]
 
 /** Packages that appear in one file each, so that a provider can be understood, and replaced, in one place. */
-const oneFileEach: readonly string[] = ["@aws-sdk/client-s3", "@google-cloud/storage", "pg", "pg-copy-streams", "mysql2"]
+const oneFileEach: readonly string[] = ["@aws-sdk/client-s3", "@google-cloud/storage", "pg", "pg-copy-streams", "mysql2", "nodemailer"]
 
 export interface Separation {
   /** A glob of files. */

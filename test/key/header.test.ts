@@ -7,7 +7,8 @@ import { Decrypter, Encrypter } from "age-encryption"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { BackupError } from "../../src/errors.ts"
-import { sealedBytes, sealPayload } from "../../src/format/age.ts"
+import { payloadKey, sealedBytes, sealPayload } from "../../src/format/age.ts"
+import { encodeBech32 } from "../../src/key/bech32.ts"
 import {
   nativeStatus,
   openHeader,
@@ -18,7 +19,7 @@ import {
   sealHeader,
 } from "../../src/key/header.ts"
 import { chooseHybrid, libraryKem, nativeKem, testHybrid } from "../../src/key/hybrid.ts"
-import { generateIdentity, type Identity } from "../../src/key/recipient.ts"
+import { generateIdentity, type Identity, parseRecipient } from "../../src/key/recipient.ts"
 import { headerBytesMax, headerStanzasMax } from "../../src/limits.ts"
 import { requireTool } from "../requires.ts"
 import { vectorFile, vectorIdentity, vectorSizes } from "./vectors.ts"
@@ -130,6 +131,24 @@ describe.each(kinds)("%s headers", (kind) => {
   })
 })
 
+test("what is spelled well and is no public key is refused, however often it is given", () => {
+  const { publicKey } = parseRecipient(generateIdentity("pq").recipient)
+  const beyond = Uint8Array.from(publicKey).fill(0xff, 0, 3)
+  const ofSmallOrder = Uint8Array.from(publicKey).fill(0, -32)
+  for (const [prefix, bytes] of [
+    ["age1pq", beyond],
+    ["age1pq", ofSmallOrder],
+    ["age", new Uint8Array(32)],
+  ] as const) {
+    const recipient = encodeBech32(prefix, bytes)
+    for (let round = 0; round < 2; round++) {
+      expect(() => sealHeader([recipient])).toThrow(
+        expect.objectContaining({ code: "key/malformed", message: expect.stringContaining("no usable public key") }),
+      )
+    }
+  }
+})
+
 test("kinds are not mixed in one header", () => {
   const recipients = kinds.map((kind) => generateIdentity(kind).recipient)
   expect(codeOf(() => sealHeader(recipients))).toBe("key/mixed")
@@ -148,7 +167,7 @@ test("the age program opens a file whose header was made here, and its files ope
     const { header, fileKey } = sealHeader([other.recipient, identity.recipient])
     const file = Buffer.alloc(sealedBytes(plaintext.length, header.length))
     file.set(header)
-    sealPayload(plaintext, { fileKey, nonce: randomBytes(16) }, file, header.length)
+    sealPayload(plaintext, payloadKey(fileKey, randomBytes(16)), file, header.length)
     writeFileSync(path("here.age"), file)
     expect(execFileSync("age", ["-d", "-i", path("identity.txt"), path("here.age")])).toEqual(plaintext)
 

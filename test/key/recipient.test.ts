@@ -120,6 +120,11 @@ test("bech32 gives back any bytes, and only one spelling of them", () => {
       expect(decodeBech32(text.toUpperCase())).toEqual({ prefix, bytes })
     }),
   )
+  // As age-keygen wrote it: 1,216 bytes.
+  const { recipient } = vectorIdentity("pq")
+  const { publicKey } = parseRecipient(recipient)
+  expect(publicKey).toHaveLength(1216)
+  expect(encodeBech32("age1pq", publicKey)).toBe(recipient)
   // From BIP 173.
   expect(decodeBech32("A12UEL5L")).toEqual({ prefix: "a", bytes: new Uint8Array() })
   for (const bad of ["A12uEL5L", "1qzzfhee", "10a06t8", "de1lg7wt", "A1G7SGD8", "li1dgmt3", "x1b4n0q5v", "pzry9x0s0muk"]) {

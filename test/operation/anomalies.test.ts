@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { rememberedAnomalies } from "../../src/catalog/anomalies.ts"
@@ -10,6 +10,7 @@ import { type Commit, decodeCommit, encodeControlCommit } from "../../src/format
 import { commitKey } from "../../src/format/names.ts"
 import { decodeTrust, encodeTrust } from "../../src/format/trust.ts"
 import { anomaliesIn, anomalyToLift, frozenDatasets, liftAnomaly, ownAnomalies, readAnomalies } from "../../src/operation/anomalies.ts"
+import { examineState } from "../../src/operation/doctor.ts"
 import { readLogs } from "../../src/operation/logs.ts"
 import { recover } from "../../src/operation/recover.ts"
 import { paintWith } from "../../src/report/paint.ts"
@@ -17,6 +18,8 @@ import { runText } from "../../src/report/run-text.ts"
 import { readStoredRun } from "../../src/report/stored-run.ts"
 import { type MemoryObjects, memorySite } from "../../src/site/memory.ts"
 import type { OpenedSite } from "../../src/site/site.ts"
+import { bytesItem } from "../../src/source/cdr-pieces.ts"
+import { lostTables } from "../../src/source/lost-tables.ts"
 import type { Found, Source } from "../../src/source/source.ts"
 import { signerOf } from "../format/signing.ts"
 import { type Lab, labClock, openLab, vaultSites } from "./lab.ts"
@@ -284,6 +287,49 @@ test("a table that held rows and holds none, and a program that failed, are anom
     ["dump", "failed"],
   ])
 })
+
+test("a table that is still empty makes every run partial, and the doctor says so, until it is lifted or filled again", async () => {
+  await using lab = await openLab({ pool })
+  const database = counting()
+  const run = async (rows: number) => {
+    lab.clock.advance(hourMs)
+    return await lab.run(state, database(rows))
+  }
+  const doctor = async () => (await examineState(lab.directory)).flatMap(({ check, text }) => (check === "anomaly" ? text : []))
+  chmodSync(lab.directory, 0o700)
+  expect(await run(20)).toMatchObject({ outcome: "ok" })
+  expect(await doctor()).toEqual([])
+  for (const when of [" ", " since 2031-03-04T14:00:00.000Z"]) {
+    const report = await run(0)
+    expect(report).toMatchObject({
+      outcome: "partial",
+      notes: { emptied: 1 },
+      anomalies: [{ kind: "emptied-table", numbers: { tables: 1 } }],
+    })
+    expect(report.warnings).toEqual([`public.v_extensions: holds no row${when.trimEnd()}, and held 20 before`])
+    expect(await doctor()).toEqual(["switch-config, since 2031-03-04T14:00:00.000Z: 1 table that held rows holds none; nothing of it expires"])
+  }
+  await lift(lab, (await openIds(lab))[0] ?? "")
+  expect(await run(0)).toMatchObject({ outcome: "ok", warnings: [] })
+  expect(await doctor()).toEqual([])
+  await run(5)
+  expect(await run(0)).toMatchObject({ outcome: "partial" })
+  expect(await run(5), "filled again").toMatchObject({ outcome: "ok", anomalies: [{ kind: "emptied-table" }] })
+})
+
+/** A database with a table of so many rows. */
+function counting(): (rows: number) => Source {
+  return (rows) => ({
+    description: "database pbx",
+    async *capture(options) {
+      await Promise.resolve()
+      yield* lostTables([["public.v_extensions", rows]], options)
+      const bytes = Buffer.from(`${String(rows)} of many rows`.padEnd(100))
+      const item = bytesItem(bytes, { stableId: "platform", day: "", path: Buffer.from("database.json"), now: options.now })
+      yield { item }
+    },
+  })
+}
 
 describe("the record", () => {
   test("is in the log before the commit of the run, and says no name", async () => {

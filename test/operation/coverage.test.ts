@@ -40,6 +40,36 @@ test("a database on the server is covered only by a job that names it, whatever 
   expect(homer?.add).not.toContain("under `databases`")
 })
 
+test("copies that were restored beside a database are named together, as what they are, and last", () => {
+  const server = {
+    server: "postgres at db",
+    databases: ["billing", "fusionpbx", "fusionpbx_restored", "fusionpbx_restored2", "fusionpbx_restored_20301104", "gone_restored"],
+    configured: new Map([
+      ["fusionpbx", "pbx"],
+      ["fusionpbx_restored", "pbx-new"],
+    ]),
+  }
+  const found = uncoveredOf({ ...nothing, servers: [server], jobs: [job({ database: "pbx" })], bareAccounts: ["acme"] })
+  expect(found.map(({ kind, what }) => [kind, what])).toEqual([
+    ["database", "database billing, postgres at db"],
+    ["database", "database gone_restored, postgres at db"],
+    ["account", "account acme"],
+    ["restored", "databases fusionpbx_restored, fusionpbx_restored2, fusionpbx_restored_20301104, postgres at db,"],
+  ])
+  expect(found.at(-1)?.add).toBe("drop what is not needed any more; if the platform uses one now, let the jobs capture that one")
+  const many = Array.from({ length: 12 }, (_, n) => `other${String(n)}`)
+  const all = uncoveredOf({
+    ...nothing,
+    servers: [{ ...server, databases: [...many, ...server.databases] }],
+    jobs: [job({ database: "pbx" })],
+  })
+  const sentences = uncoveredSentences(all)
+  expect(sentences.filter((sentence) => sentence.includes("fusionpbx_restored"))).toEqual([sentences.at(-1)])
+  expect(sentences.at(-1)).toMatch(/^databases fusionpbx_restored, .* were restored beside fusionpbx, and no job captures them$/)
+  const used = uncoveredOf({ ...nothing, servers: [server], jobs: [job({ database: "pbx" }), job({ database: "pbx-new" })] })
+  expect(used.at(-1)?.what, "captured").toBe("databases fusionpbx_restored2, fusionpbx_restored_20301104, postgres at db,")
+})
+
 test("a table that no rule covers is named with the line to add, and comes first", () => {
   const database = {
     ...{ database: "pbx", platform: "fusionpbx", callTables: ["public.v_xml_cdr", "public.v_xml_cdr_json"] },
@@ -118,7 +148,7 @@ test("an account is bare until something was captured under its id or under a na
 
 test("a job that ran is remembered by the catalog, however it ended", () => {
   using catalog = Catalog.open(":memory:", () => undefined)
-  beginRun(catalog, { id: "1", job: "cdrs", started: "2031-03-04T12:00:00.000Z" })
+  beginRun(catalog, { id: "1", job: "cdrs", started: "2031-03-04T12:00:00.000Z", fence: 1 })
   expect(jobsThatRan(catalog, ["cdrs", "recordings"])).toEqual(new Set(["cdrs"]))
 })
 

@@ -72,6 +72,8 @@ export interface WorldOptions {
   readonly signal?: AbortSignal
   /** Another agent of the same operator; it has a memory of its own. */
   readonly agent?: "pbx-1" | "pbx-2"
+  /** Absent: one that nobody takes. */
+  readonly lease?: AgentWorld["lease"]
 }
 
 export interface LabOptions {
@@ -80,6 +82,8 @@ export interface LabOptions {
   /** Opened sites by name; each its own provider. */
   readonly sites?: Readonly<Record<string, OpenedSite>>
   readonly pool?: WorkerPool
+  /** Of each buffer for a pack. Absent: as large as an agent's, which keeps the collector busy where little is packed, but often. */
+  readonly bufferBytes?: number
   /** Where the lab's own directory is made; absent: the system's temporary directory. */
   readonly parent?: string
   readonly random?: Random
@@ -128,13 +132,14 @@ export async function openLab(options: LabOptions = {}): Promise<Lab> {
     repository: decodeRepository(repositoryBytes, root.fingerprint),
     trust,
     pool,
-    buffers: new PackBuffers(4, packBufferBytes),
+    buffers: new PackBuffers(4, options.bufferBytes ?? packBufferBytes),
     clock,
     random,
     signal: given.signal ?? new AbortController().signal,
     tell: (event) => events.push(event),
     tierOf: () => undefined,
     agent: given.agent === "pbx-2" ? { id: "pbx-2", signer: otherKey } : { id: "pbx-1", signer: agentKey },
+    lease: given.lease ?? { fence: 1, check: () => undefined },
     rootObjects,
     scratch: directory,
   })

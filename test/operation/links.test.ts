@@ -18,8 +18,8 @@ const minuteMs = 60_000
 const dayMs = 86_400_000
 const uuid = (n: number): string => `0f1e2d3c-4b5a-4978-8796-${String(n).padStart(12, "0")}`
 const maple = "0a0a0a0a-1111-4111-8111-0000000000aa"
-const fusion: LinkRule = { path: "{record_path}/{record_name}", days: 0 }
-const freepbx: LinkRule = { path: "{yyyy}/{MM}/{dd}/{recordingfile}", days: 1 }
+const fusion: LinkRule = { files: "recordings", path: "{record_path}/{record_name}", days: 0 }
+const freepbx: LinkRule = { files: "recordings", path: "{yyyy}/{MM}/{dd}/{recordingfile}", days: 1 }
 
 /** A provider an hour after its files were written, so that all of them have settled. */
 async function provider() {
@@ -43,11 +43,15 @@ function write(root: string, path: string, content: Uint8Array | string = "sound
 }
 
 interface Row {
-  readonly path: string | Buffer
+  /** null: the row pointed at something when it was captured before. */
+  readonly path: string | Buffer | null
   readonly day: string
   /** How long ago the call ended. */
   readonly agoMs?: number
   readonly stableId?: string
+  /** What tells the row apart; absent: nothing. */
+  readonly row?: string
+  readonly files?: string
 }
 
 /** What a database says of calls. */
@@ -60,9 +64,11 @@ function rows(lab: Lab, given: readonly Row[]): Source {
     async *capture(): AsyncGenerator<Found> {
       await Promise.resolve()
       yield { account: { stableId: maple, names: ["maple.example"] } }
-      for (const { path, day, agoMs = 30 * minuteMs, stableId = maple } of given) {
+      for (const { path, day, agoMs = 30 * minuteMs, stableId = maple, row = "", files = "recordings" } of given) {
         const ended = new Date(lab.clock.now().getTime() - agoMs)
-        yield { reference: { stableId, day, path: Buffer.isBuffer(path) ? path : Buffer.from(path), ended } }
+        const from = { files, row: Buffer.from(row), stableId, day, ended }
+        if (path === null) yield { unreferenced: from.row }
+        else yield { reference: { ...from, path: Buffer.isBuffer(path) ? path : Buffer.from(path) } }
       }
       yield { item: { ...kept, content: { kind: "bytes", bytes, sha256: sha256(bytes) } } }
     },
@@ -223,6 +229,67 @@ describe("a row without its file", () => {
   })
 })
 
+describe("a row that changed", () => {
+  test("does not point any more at what it pointed at, once it says nothing or another path", async () => {
+    await using at = await provider()
+    const { lab, root, today } = at
+    write(root, place(today, "other.wav"))
+    const [gone, moved, left] = [1, 2, 3].map((n) => place(today, `${uuid(n)}.wav`))
+    if (gone === undefined || moved === undefined || left === undefined) throw new Error("three")
+    await captureRows(lab, [
+      { path: gone, day: today, row: "a" },
+      { path: moved, day: today, row: "b" },
+      { path: left, day: today, row: "c" },
+    ])
+    expect(await captureMedia(lab, root)).toMatchObject({ links: { references: 3, missing: { unknown: 3 } } })
+    await captureRows(lab, [
+      { path: null, day: today, row: "a" },
+      { path: null, day: today, row: "b" },
+      { path: place(today, "other.wav"), day: today, row: "b" },
+    ])
+    expect(await captureMedia(lab, root)).toMatchObject({
+      links: { references: 2, resolved: 1, missing: { unknown: 1 }, examples: [left] },
+    })
+  })
+
+  test("leaves a recording to the other rows of its call", async () => {
+    await using at = await provider()
+    const { lab, root, today } = at
+    write(root, place(today, "other.wav"))
+    const path = place(today, `${uuid(1)}.wav`)
+    await captureRows(lab, [
+      { path, day: today, row: "a" },
+      { path, day: today, row: "b" },
+    ])
+    expect(await captureMedia(lab, root), "one recording").toMatchObject({ links: { references: 1, missing: { unknown: 1 } } })
+    await captureRows(lab, [{ path: null, day: today, row: "b" }])
+    expect(await captureMedia(lab, root)).toMatchObject({ links: { references: 1, missing: { unknown: 1 } } })
+    await captureRows(lab, [{ path: null, day: today, row: "a" }])
+    expect(await captureMedia(lab, root)).toMatchObject({ outcome: "ok", links: { references: 0 } })
+  })
+})
+
+test("files are held against the rows that point at them, and not against those of voicemail or faxes", async () => {
+  await using at = await provider()
+  const { lab, root, today } = at
+  const call = place(today, `${uuid(1)}.wav`)
+  write(root, call)
+  write(root, "default/100/INBOX/msg0001.wav")
+  await captureRows(lab, [
+    { path: call, day: today },
+    { path: "default/100/INBOX/msg0001.wav", day: today, files: "voicemail" },
+    { path: "default/100/INBOX/msg0002.wav", day: today, files: "voicemail" },
+  ])
+  const voicemail: LinkRule = { files: "voicemail", path: "{folder}/{name}", days: 0 }
+  const rules = [fusion, voicemail]
+  expect(await captureMedia(lab, root, { rules, files: ["recordings"] })).toMatchObject({
+    links: { references: 1, resolved: 1, missing: { unknown: 0 }, orphans: { noRow: 1 } },
+  })
+  expect(await captureMedia(lab, root, { rules })).toMatchObject({
+    links: { references: 3, missing: { unknown: 1 }, orphans: { noRow: 0 } },
+  })
+})
+
 test("files that no row points at are counted, by whether something cut them off, and are kept all the same", async () => {
   await using at = await provider()
   const { lab, root, today } = at
@@ -277,7 +344,7 @@ describe("the path of a row", () => {
   })
 
   test("fits the first rule that could have made it", () => {
-    const rules = [freepbx, { path: "voicemail/{mailbox}.wav", days: 0 }]
+    const rules = [freepbx, { files: "recordings", path: "voicemail/{mailbox}.wav", days: 0 }]
     expect(ruleOf(rules, { path: Buffer.from("voicemail/100.wav"), day })).toBe(rules[1])
     expect(ruleOf(rules, { path: Buffer.from("fax/100.tif"), day })).toBeUndefined()
   })

@@ -97,6 +97,14 @@ test("lists that no site has any more, or that are too old to be listed again, a
   expect((await newest(lab)).partitions).toEqual([late.run, late.run, late.run])
 })
 
+test("of more accounts than a worker takes lists at once, each finds its own", async () => {
+  await using lab = await openLab({ pool })
+  const names = Array.from({ length: 150 }, (_, index) => `account-${String(index)}`)
+  await lab.run({ mode: "state" }, whole(Object.fromEntries(names.map((name) => [name, { a: `of ${name}` }]))))
+  const text = await restored(lab, "out")
+  for (const name of names) expect(text(`${name}/a`)).toBe(`of ${name}`)
+})
+
 test("what a run that was not durable wrote is not listed again", async () => {
   await using lab = await openLab({ pool })
   const sites = lab.world().vault.sites.slice(0, 1)

@@ -5,7 +5,7 @@ import { backup } from "../../src/operation/backup.ts"
 import type { UpkeepWorld } from "../../src/operation/world.ts"
 import type { RunReport } from "../../src/report/run.ts"
 import { openSource } from "../../src/source/open.ts"
-import { breachesAt, commitsAt, restoredFrom, type Tree } from "../fault/closure.ts"
+import { breachesAt, commitsAt, restoredFrom, type Tree, unlike } from "../fault/closure.ts"
 import { nothingYet, type Past, Scene } from "../fault/scene.ts"
 import { Dice } from "../world/dice.ts"
 import { jobOf, type Lab, type WorldOptions } from "./lab.ts"
@@ -73,7 +73,7 @@ export function upkeepWorld(lab: Lab, { homes = names, ...options }: UpkeepOptio
 /** Everything that is not as it must be: closure at each site, and a restore of every dataset from each of `whole` alone. */
 export async function wrongs(scene: Scene, { versions, truth }: Kept, whole: readonly string[] = names): Promise<string[]> {
   const found: string[] = []
-  for (const site of whole) {
+  for (const site of unlike(scene, whole)) {
     // Each snapshot alone is restored where closure itself is at stake; here the newest of each dataset will do.
     const known = new Set(commitsAt(scene, site).map(({ sha256 }) => sha256))
     found.push(...(await breachesAt(scene, site, versions, known)))

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { rowRuns, rowRunsOf } from "../../src/database/rows.ts"
+import { RowCutter, type RowRun, rowRuns } from "../../src/database/rows.ts"
 import { sha256 } from "../../src/digest.ts"
 import { type AccountPart, AccountRows } from "../../src/source/account-rows.ts"
 import { Fingerprints } from "../../src/source/fingerprints.ts"
@@ -14,11 +14,17 @@ function plan(name: string, owner: TableOwner, namesIn: number | null = null): T
 
 const byAccount: TableOwner = { kind: "column", lead: { kind: "value", column: "account", via: [] }, ofNull: "mixed" }
 
+function* runsOf(text: string): Generator<RowRun> {
+  const cutter = new RowCutter(1, 65_536)
+  yield* cutter.cut(Buffer.from(text))
+  yield* cutter.end("")
+}
+
 /** What tables give, each a text of lines that begin with their account. */
 function partsOf(tables: readonly (readonly [TablePlan, string])[]): { readonly parts: AccountPart[]; readonly prints: Fingerprints } {
   const prints = new Fingerprints()
   const rows = new AccountRows(prints, new PieceNames())
-  const reading = tables.map(([table, text]) => ({ table, runs: rowRunsOf([Buffer.from(text)], 1, table.name, 65_536) }))
+  const reading = tables.map(([table, text]) => ({ table, runs: runsOf(text) }))
   const parts: AccountPart[] = []
   for (const { table, run } of byLead(reading)) parts.push(...rows.add(table, run))
   return { parts: [...parts, ...rows.end()], prints }

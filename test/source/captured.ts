@@ -21,7 +21,7 @@ export async function captured(source: Source, options: Omit<CaptureOptions, "me
     else if ("miss" in found) all.misses.push(found.miss)
     else if ("note" in found) all.notes.push(found.note)
     else if ("account" in found) all.accounts.push(found.account)
-    else all.references.push(found.reference)
+    else if ("reference" in found) all.references.push(found.reference)
   }
   return all
 }

@@ -9,6 +9,8 @@ export interface ArchiveRun {
   readonly notes: SourceNote[]
   readonly misses: SourceMiss[]
   readonly references: MediaReference[]
+  /** Rows that were captured again. */
+  readonly unreferenced: Buffer[]
   readonly failed: unknown
 }
 
@@ -26,15 +28,18 @@ interface Remembered {
  */
 export class Archive {
   readonly names = new Map<string, string>()
+  /** When a person last said that tables may hold nothing. */
+  emptyAccepted: Date | undefined
   readonly kept = new Map<string, SourceItem>()
   readonly #collections = new Map<string, Map<string, Remembered>>()
 
   /** Runs a source; an item for which `loses` holds is never kept, and the run ends without it. */
   async run(source: Source, now: Date, scratch: string, loses: (item: SourceItem) => boolean = () => false): Promise<ArchiveRun> {
-    const run: Mutable<ArchiveRun> = { items: [], pieces: [], notes: [], misses: [], references: [], failed: undefined }
+    const accepted = this.emptyAccepted === undefined ? {} : { emptyAccepted: this.emptyAccepted }
+    const run: Mutable<ArchiveRun> = { items: [], pieces: [], notes: [], misses: [], references: [], unreferenced: [], failed: undefined }
     try {
       const arrived: SourceItem[] = []
-      for await (const found of source.capture({ now, scratch, signal, memory: this.memory })) {
+      for await (const found of source.capture({ now, scratch, signal, memory: this.memory, ...accepted })) {
         sort(found, run)
         if ("item" in found && !loses(found.item)) arrived.push(found.item)
       }
@@ -110,6 +115,7 @@ function sort(found: Found, run: ArchiveRun): void {
   else if ("note" in found) run.notes.push(found.note)
   else if ("miss" in found) run.misses.push(found.miss)
   else if ("reference" in found) run.references.push(found.reference)
+  else if ("unreferenced" in found) run.unreferenced.push(found.unreferenced)
 }
 
 /** The text of an item's bytes. */

@@ -82,7 +82,7 @@ function linesOf(query: RowsQuery, tables: readonly FakeTable[]): string[] {
   if (table === undefined) throw new JobError("job/source", `${query.table.name}: no such table`)
   const order = table.key.length > 0 ? (query.order ?? []) : query.columns
   return table.rows
-    .filter((row) => query.where === undefined || query.where.some((condition) => holds(condition, row)))
+    .filter((row) => query.where === undefined || query.where.some((condition) => holds(condition, row)) || isUndated(query, row))
     .map((row) => ({
       lead: query.lead.map((lead) => leadOf(lead, row)),
       sort: order.map((column) => row[column] ?? null),
@@ -111,6 +111,10 @@ function leadOf(lead: Lead, row: FakeRow): string | null {
 function holds({ column, from }: Condition, row: FakeRow): boolean {
   const value = row[column] ?? null
   return value !== null && msOf(value) >= from.getTime()
+}
+
+function isUndated({ undated }: RowsQuery, row: FakeRow): boolean {
+  return undated?.every((column) => (row[column] ?? null) === null) ?? false
 }
 
 function msOf(text: string): number {

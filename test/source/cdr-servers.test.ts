@@ -117,6 +117,9 @@ test("a real Postgres: local days through the change of clocks, rows of nobody, 
   expect(after.filter(({ cost }) => cost === "1.50")).toHaveLength(5)
   expect(after.filter(({ xml_cdr_uuid }) => xml_cdr_uuid !== undefined)).toHaveLength(30)
   expect(after.find(({ clid }) => clid === "é")).toMatchObject({ times: "4" })
+
+  await server.sql("INSERT INTO v_xml_cdr (xml_cdr_uuid) VALUES ('00000000-0000-0000-0000-0000000000ff')", "pbx")
+  for (const pieces of [1, 0]) expect((await archive.run(source, dayLater, "")).pieces, "a row without any moment").toHaveLength(pieces)
 }, 60_000)
 
 test("a real Postgres that dies in the middle fails the run; the next one misses nothing", async (context) => {
@@ -183,4 +186,6 @@ test("a real MariaDB: equal rows that its collation does not tell from others, z
   await server.sql("INSERT INTO `202611_r` VALUES (3, 'acme', 1793620000)", "pbx")
   expect((await archive.run(source, hourLater, "")).pieces).toHaveLength(1)
   expect(rowsOf(archive)).toHaveLength(6)
+  await server.sql("INSERT INTO `202611_r` VALUES (4, NULL, NULL)", "pbx")
+  expect((await archive.run(source, dayLater, "")).pieces, "a row without any moment").toHaveLength(1)
 }, 60_000)

@@ -82,7 +82,7 @@ describe("what a run captures", () => {
     const archive = new Archive()
     const rows = [call("1", start, { started: null }), call("2", start, { started: null, inserted: null })]
     const run = await archive.run(sourceOf(fakeDatabase([callsTable(rows)])), at(hour), "")
-    expect(run.pieces.map((item) => item.day)).toEqual(["2026-11-02", "2026-11-02"])
+    expect(new Set(run.pieces.map((item) => item.day))).toEqual(new Set(["2026-11-02"]))
     expect(ids(archive)).toEqual(["1", "2"])
   })
 
@@ -103,9 +103,23 @@ describe("what a run captures", () => {
   test("rows that point at a recording say so, below the root of the recordings", async () => {
     const rows = [call("1", start, { record_path: "/recordings/acme/2026/11/02/a.wav" }), call("2", start)]
     const run = await new Archive().run(sourceOf(fakeDatabase([callsTable(rows)])), at(hour), "")
-    expect(run.references).toEqual([
-      { stableId: "acme", day: "2026-11-02", path: Buffer.from("acme/2026/11/02/a.wav"), ended: new Date(start) },
-    ])
+    const path = Buffer.from("acme/2026/11/02/a.wav")
+    expect(run.references).toMatchObject([{ files: "recordings", stableId: "acme", day: "2026-11-02", path, ended: new Date(start) }])
+    expect(run.unreferenced, "new rows").toEqual([])
+  })
+
+  test("a row that is captured again takes back what it said, and says what it points at now", async () => {
+    const database = fakeDatabase([callsTable([call("1", start, { record_path: "/recordings/a.wav" }), call("2", start)])])
+    const archive = new Archive()
+    const [first] = (await archive.run(sourceOf(database), at(hour), "")).references
+    const [row, other] = database.tables[0]?.rows ?? []
+    Object.assign(row ?? {}, { record_path: null, updated: stampOf(start + 2 * hour) })
+    Object.assign(other ?? {}, { record_path: "/recordings/b.wav", updated: stampOf(start + 2 * hour) })
+    const run = await archive.run(sourceOf(database), at(3 * hour), "")
+    expect(run.unreferenced).toHaveLength(2)
+    expect(run.unreferenced[0]).toEqual(first?.row)
+    expect(run.references).toMatchObject([{ path: Buffer.from("b.wav"), row: run.unreferenced[1] }])
+    expect((await archive.run(sourceOf(database), at(4 * hour), "")).unreferenced).toEqual([])
   })
 
   test("a large day is cut into pieces of a few MiB, and a row larger than any piece is a miss", async () => {
@@ -352,4 +366,46 @@ describe("when something goes wrong", () => {
     expect(ids(archive)).toHaveLength(80)
     expect(archive.remembered).toBeLessThan(56)
   })
+})
+
+test("a table that lost all its rows, or is gone, is pointed out until a person said that it may be so", async () => {
+  const database = fakeDatabase([
+    callsTable([call("1", start - hour)]),
+    plainTable([{ domain: "acme", started: stampOf(start), number: "1" }]),
+  ])
+  const archive = new Archive()
+  const said = async (n: number) => (await archive.run(sourceOf(database), at(n * day), "")).notes.map(({ path }) => path.toString())
+  expect(await said(0)).toEqual([])
+  database.tables[0]?.rows.splice(0)
+  expect(await said(1)).toEqual(["public.calls"])
+  expect(await said(1.1), "between two compares").toEqual(["public.calls"])
+  expect(await said(2)).toEqual(["public.calls"])
+  archive.emptyAccepted = at(2.5 * day)
+  expect(await said(3)).toEqual([])
+  expect(await said(3.1)).toEqual([])
+  database.tables.pop()
+  expect(await said(4), "another table, after that").toEqual(["public.plain"])
+  expect(await said(5)).toEqual(["public.plain"])
+  archive.emptyAccepted = at(5.5 * day)
+  expect(await said(6)).toEqual([])
+  database.tables[0]?.rows.push(call("2", start + 6 * day))
+  expect(await said(7), "filled again").toEqual([])
+  database.tables[0]?.rows.splice(0)
+  expect(await said(8)).toEqual(["public.calls"])
+})
+
+test("rows that have no moment at all are found by every compare, and kept once", async () => {
+  const none = { started: null, inserted: null, updated: null }
+  const database = fakeDatabase([callsTable([call("1", start), call("first", start, none)]), plainTable([{ domain: "acme", number: "1" }])])
+  const archive = new Archive()
+  await archive.run(sourceOf(database), at(hour), "")
+  database.tables[0]?.rows.push(call("later", start, none))
+  expect((await archive.run(sourceOf(database), at(2 * hour), "")).pieces, "between two compares").toEqual([])
+  expect((await archive.run(sourceOf(database), at(2 * day), "")).pieces).toHaveLength(1)
+  expect(ids(archive)).toEqual(["1", "first", "later"])
+  for (const n of [3, 4, 60, 120]) expect((await archive.run(sourceOf(database), at(n * day), "")).pieces, `day ${String(n)}`).toEqual([])
+  const row = database.tables[0]?.rows.find(({ id }) => id === "first")
+  Object.assign(row ?? {}, { number: "changed" })
+  await archive.run(sourceOf(database), at(121 * day), "")
+  expect(readBack(archive).find(({ id }) => id === "first")).toMatchObject({ number: "changed" })
 })

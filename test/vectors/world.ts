@@ -1,6 +1,6 @@
 import { createHmac, createPrivateKey, createPublicKey, createCipheriv, diffieHellman, hkdfSync, hash } from "node:crypto"
 import { sha256 } from "../../src/digest.ts"
-import { nonceBytes, sealedBytes, sealPayload } from "../../src/format/age.ts"
+import { nonceBytes, payloadKey, sealedBytes, sealPayload } from "../../src/format/age.ts"
 import { fingerprintOf } from "../../src/signature.ts"
 import { encodeBech32 } from "../../src/key/bech32.ts"
 import { signerOf } from "../format/signing.ts"
@@ -65,7 +65,7 @@ export function sealedTo(word: string, plaintext: Uint8Array): Buffer {
   const header = Buffer.from(`${covered} ${unpadded(createHmac("sha256", macKey).update(covered).digest())}\n`)
   const file = Buffer.alloc(sealedBytes(plaintext.length, header.length))
   file.set(header)
-  sealPayload(plaintext, { fileKey, nonce }, file, header.length)
+  sealPayload(plaintext, payloadKey(fileKey, nonce), file, header.length)
   return file
 }
 

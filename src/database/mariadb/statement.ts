@@ -22,8 +22,12 @@ export function selectOf(query: RowsQuery, find: FindTable): string {
   const columns = query.columns.map((name) => exactly(column(table, name)))
   if (leads.length + columns.length === 0)
     throw new JobError("job/source", `${table.schema}.${table.name}: no columns asked for: this is a bug`)
-  const where =
-    query.where === undefined ? [] : [`WHERE ${query.where.map((condition) => holds(condition, table)).join(" OR ") || "FALSE"}`]
+  const undated = query.undated?.map((name) => `t.${quoteName(column(table, name).name)} IS NULL`).join(" AND ")
+  const conditions = [
+    ...(query.where ?? []).map((condition) => holds(condition, table)),
+    ...(undated === undefined ? [] : [`(${undated})`]),
+  ]
+  const where = query.where === undefined ? [] : [`WHERE ${conditions.join(" OR ") || "FALSE"}`]
   const order = orderOf(query, table)
   return [
     `SELECT SQL_NO_CACHE ${[...leads, ...columns].join(", ")}`,

@@ -1,11 +1,10 @@
 import { isIP } from "node:net"
-import type { Readable } from "node:stream"
 import { pipeline } from "node:stream/promises"
 import { Client, type ClientConfig } from "pg"
 import { z } from "zod"
 import { databaseConnectMs, databaseKeepAliveMs, databaseLockWaitMs, postgresSortMemory } from "../../limits.ts"
 import type { Secret } from "../../secret.ts"
-import { copyFrom, copyTo } from "./copy.ts"
+import { CopyTap, copyFrom } from "./copy.ts"
 import { postgresFailure } from "./failure.ts"
 import { literal } from "./quote.ts"
 import type { Route } from "./route.ts"
@@ -30,8 +29,11 @@ export interface PostgresConnection {
   rows<T>(row: z.ZodType<T>, text: string, values?: readonly unknown[]): Promise<T[]>
   /** Runs statements without parameters, whose rows nobody needs. */
   execute(text: string): Promise<void>
-  /** Starts a COPY … TO STDOUT. What it gave is complete once a later `execute` resolved. Its errors are the driver's own. */
-  copyOut(text: string): Readable
+  /**
+   * Starts a COPY … TO STDOUT; each piece is valid until the next is asked for. What it gave is complete once a later `execute` resolved.
+   * Its errors are the driver's own.
+   */
+  copyOut(text: string): AsyncIterable<Uint8Array>
   /** Runs a COPY … FROM STDIN to its end and gives how many rows the server took. */
   copyIn(text: string, lines: AsyncIterable<Uint8Array>): Promise<number>
   /** Says goodbye. */
@@ -92,6 +94,7 @@ function clientConfig({ route, database, user, password }: Target): ClientConfig
 }
 
 function methods(client: Client, description: string, lost: () => Error | undefined): Omit<PostgresConnection, "pid"> {
+  const tap = new CopyTap(client.connection.stream)
   let turn: Promise<unknown> = Promise.resolve()
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
     const done = turn.then(async () => {
@@ -107,12 +110,7 @@ function methods(client: Client, description: string, lost: () => Error | undefi
   return {
     rows: (row, text, values = []) => inTurn(async () => z.array(row).parse((await client.query({ text, values: [...values] })).rows)),
     execute: (text) => inTurn(async () => void (await client.query(text))),
-    copyOut(text) {
-      const stream = client.query(copyTo(text))
-      // Whoever reads it hears of an error; one that comes after its end is heard by the next statement.
-      stream.on("error", () => undefined)
-      return stream
-    },
+    copyOut: (text) => client.query(tap.copyTo(text)),
     copyIn: (text, lines) =>
       inTurn(async () => {
         const stream = client.query(copyFrom(text))

@@ -19,7 +19,11 @@ export function copyStatement(query: RowsQuery, context: SelectContext): string 
   const table = builder.table(query.table)
   const leads = query.lead.map((lead) => builder.lead(table, lead))
   const columns = query.columns.map((column) => inTable(stored(table, column)))
-  const conditions = (query.where ?? []).map((condition) => conditionOf(table, condition))
+  const undated = query.undated?.map((column) => `${inTable(stored(table, column))} IS NULL`).join(" AND ")
+  const conditions = [
+    ...(query.where ?? []).map((condition) => conditionOf(table, condition)),
+    ...(undated === undefined ? [] : [`(${undated})`]),
+  ]
   const order = query.order === undefined ? [] : [...leads.map((lead) => builder.asBytes(lead)), ...builder.order(table, query)]
   const parts = [
     `SELECT ${[...leads, ...columns].join(", ")}`,
