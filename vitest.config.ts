@@ -18,5 +18,6 @@ export default defineConfig({
     // Generous, because a slow machine is no failure: no test asserts how long something takes.
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 30_000 } },
   },
 })

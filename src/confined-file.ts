@@ -12,6 +12,7 @@ import {
   renameSync,
   unlinkSync,
   writeSync,
+  writevSync,
 } from "node:fs"
 import { errnoOf, JobError, reasonOf } from "./errors.ts"
 import { type Random, randomId } from "./random.ts"
@@ -43,6 +44,8 @@ interface NewFilePlace {
 const createFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | (constants.O_NOFOLLOW ?? 0)
 /** Random names of 128 bits: a second attempt is rare, a third means something else is wrong. */
 const attemptsMax = 10
+/** Parts given to one call of the system, which takes 1024 at most (IOV_MAX). */
+const vectorMax = 512
 const permissionBits = 0o1777
 const setIdBits = 0o6000
 
@@ -51,22 +54,41 @@ export class NewFile {
   readonly descriptor: number
   readonly #place: NewFilePlace
   readonly #temporary: Buffer
+  /** As it was made: which file it is, and whose. */
+  readonly #made: BigIntStats
 
   constructor(place: NewFilePlace, random: Random) {
     this.#place = place
     const { descriptor, path } = openNew(place, random)
     this.descriptor = descriptor
     this.#temporary = path
+    this.#made = fstatSync(descriptor, { bigint: true })
   }
 
-  write(bytes: Uint8Array): void {
-    for (let done = 0; done < bytes.length; ) done += writeSync(this.descriptor, bytes, done)
+  /** Appends the parts, one after the other. */
+  write(...parts: readonly Uint8Array[]): void {
+    const [only] = parts
+    if (parts.length === 1 && only !== undefined) this.#writeRest(only, 0)
+    else for (let start = 0; start < parts.length; start += vectorMax) this.#writeVector(parts.slice(start, start + vectorMax))
+  }
+
+  // As a rule all is written at once; a full disk, or a network's, may take a part.
+  #writeVector(parts: readonly Uint8Array[]): void {
+    let written = writevSync(this.descriptor, parts)
+    for (const part of parts) {
+      if (written < part.length) this.#writeRest(part, written)
+      written = Math.max(0, written - part.length)
+    }
+  }
+
+  #writeRest(bytes: Uint8Array, from: number): void {
+    for (let done = from; done < bytes.length; ) done += writeSync(this.descriptor, bytes, done)
   }
 
   settle(attributes: FileAttributes): void {
     const { directory, name, path } = this.#place
     try {
-      setAttributes(this.descriptor, attributes)
+      setAttributes(this.descriptor, attributes, this.#made)
       this.#giveName(directory.at(name))
     } catch (error) {
       this.#unlinkTemporary()
@@ -101,7 +123,7 @@ export class NewFile {
 
   #is(path: Buffer): boolean {
     const found = lstatSync(path, { bigint: true, throwIfNoEntry: false })
-    return found !== undefined && isSame(found, fstatSync(this.descriptor, { bigint: true }))
+    return found !== undefined && isSame(found, this.#made)
   }
 
   // Only what this file wrote: under its name there may be another by now.
@@ -117,15 +139,19 @@ export class NewFile {
 
 /**
  * Sets mode, time and, where given, owner. The bits that make a program run as its owner or group, and those of directories, are set
- * only together with the owner: without it, they would be those of whoever restores.
+ * only together with the owner: without it, they would be those of whoever restores. `now` is whose it is, where that is known.
  */
-export function setAttributes(descriptor: number, attributes: FileAttributes): void {
+export function setAttributes(descriptor: number, attributes: FileAttributes, now?: Pick<BigIntStats, "uid" | "gid">): void {
   const { owner, mode, mtimeNs } = attributes
-  if (owner !== undefined) fchownSync(descriptor, owner.uid, owner.gid)
+  if (owner !== undefined && !isOwner(owner, now)) fchownSync(descriptor, owner.uid, owner.gid)
   fchmodSync(descriptor, mode & (owner === undefined ? permissionBits : permissionBits | setIdBits))
   // Node keeps microseconds and cuts the rest off, so the middle of the microsecond is given.
   const seconds = (Number(mtimeNs / 1000n) + 0.5) / 1e6
   futimesSync(descriptor, seconds, seconds)
+}
+
+function isOwner({ uid, gid }: NonNullable<FileAttributes["owner"]>, now: Pick<BigIntStats, "uid" | "gid"> | undefined): boolean {
+  return now !== undefined && now.uid === BigInt(uid) && now.gid === BigInt(gid)
 }
 
 /** The error for a name that cannot be given because it exists; any other error as it is. */

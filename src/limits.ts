@@ -175,8 +175,12 @@ export const fetchGapBytesMax = 64 * KiB
 export const wholeSegmentBytesMax = 128 * KiB
 /** An age header to one recipient of either kind is shorter, so a range widened by this holds the chunk asked for. */
 export const segmentHeaderBytesMax = 4 * KiB
-/** Packs fetched and opened at once by a restore: at most this many times 32 MiB are in memory. */
+/** Packs hashed and opened at once by a verification: at most this many times 32 MiB are in memory. */
 export const packsInFlightMax = 2
+/** Packs that a restore fetches from at once: parts of so many hide a round trip across a continent. */
+export const packsRetrievedMax = 16
+/** Of them together so many bytes: a whole pack for each of two workers, and the next on its way. */
+export const retrievedBytesMax = 48 * MiB
 /** A directory that lost more than this share of its files or bytes since the last run is an anomaly: cleaning up seldom leaves less than a tenth. */
 export const shrunkShareMin = 0.9
 /** The same for databases and dumps, of which no day's work takes half away. */

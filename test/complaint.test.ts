@@ -39,11 +39,13 @@ describe("why a program failed", () => {
       "DETAIL:  Key (username)=(bob@maple.example) already exists.",
       'CONTEXT:  COPY v_users, line 1: "bob@maple.example\tcleartext"',
       'pg_restore: error: COPY failed for table "v_extensions": ERROR:  invalid input syntax for type integer: "+493012345"',
+      "DETAIL:  Failing row contains (bob, mailbox not found).",
       "ERROR 1062 (23000) at line 7: Duplicate entry '+493012345' for key 'PRIMARY'",
     ]
     const text = said(lines.join("\n"))
     expect(text).toContain('violates unique constraint "v_users_pkey"')
     expect(text).not.toMatch(/bob|cleartext|4930/)
+    expect(said('NOTICE:  table "cdr"\nCONTEXT:  COPY cdr, line 1: "bob"\n')).toBe('NOTICE:  table "cdr"')
   })
 
   test("has no secret in it", () => {

@@ -26,6 +26,8 @@ export class Catalog {
    * with what is backed up is not read for that: damage there is met later, fails what met it, and puts the catalog aside the next time.
    */
   static open(path: string, onDamage: (reason: string) => void): Catalog {
+    // What was met in one says nothing of another in its place.
+    if (!existsSync(path)) rmSync(suspicion(path), { force: true })
     try {
       return new Catalog(path, "small tables")
     } catch (error) {

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs"
 import { DatabaseSync, type SQLInputValue } from "node:sqlite"
 import { JobError, reasonOf } from "../errors.ts"
 import { leaseExpiryMs, leaseRenewMs } from "../limits.ts"
@@ -12,6 +13,8 @@ export interface Lease extends Disposable {
   readonly fence: number
   /** Aborted once it is known that another process has taken the lease: the work ends there. */
   readonly lost: AbortSignal
+  /** Whether it is still held: asked of the file, not of memory. */
+  holds(): boolean
   /** Asked before each write that cannot be taken back; throws "job/superseded" where the lease was lost. */
   check(): void
 }
@@ -39,12 +42,13 @@ export function lockState(path: string, options = usual()): Lease {
   }
 }
 
-/** Whether a process holds the lease of a file that is there. */
-export function isHeld(path: string): boolean {
+/** The number under which a process holds the lease of a path; null where none does. */
+export function heldFence(path: string): number | null {
+  if (!existsSync(path)) return null
   const { machine, expiryMs } = usual()
   const file = new LeaseFile(path)
   try {
-    return file.holder(machine, expiryMs) !== null
+    return file.holder(machine, expiryMs)?.fence ?? null
   } finally {
     file.close()
   }
@@ -56,14 +60,17 @@ function usual(): LeaseOptions {
 
 function hold(file: LeaseFile, fence: number, { machine, renewMs, expiryMs }: LeaseOptions): Lease {
   const loss = new AbortController()
-  const renew = (): void => {
-    if (loss.signal.aborted || file.renew(fence, machine.steadyMs())) return
+  const lose = (): void => {
     const message = `${file.path}: another process has taken over, as this one had not moved for ${formatDuration(expiryMs)}`
     loss.abort(new JobError("job/superseded", message, { hint: "nothing is wrong with what was stored: run it again" }))
   }
+  const holds = (): boolean => {
+    if (!loss.signal.aborted && !file.isHighest(fence)) lose()
+    return !loss.signal.aborted
+  }
   const timer = setInterval(() => {
     try {
-      renew()
+      if (!loss.signal.aborted && !file.renew(fence, machine.steadyMs())) lose()
     } catch {
       // A disk may have its moments: what counts is the check before a write.
     }
@@ -72,8 +79,9 @@ function hold(file: LeaseFile, fence: number, { machine, renewMs, expiryMs }: Le
   return {
     fence,
     lost: loss.signal,
+    holds,
     check() {
-      renew()
+      holds()
       loss.signal.throwIfAborted()
     },
     [Symbol.dispose]() {
@@ -96,6 +104,10 @@ const table = `CREATE TABLE IF NOT EXISTS lease (
   renewed_at INTEGER
 ) STRICT;
 INSERT OR IGNORE INTO lease (id, fence) VALUES (1, 0)`
+
+interface Holder extends ProcessIdentity {
+  readonly fence: number
+}
 
 /** One row: the highest number given out, and who holds it. */
 class LeaseFile {
@@ -133,12 +145,12 @@ class LeaseFile {
     }
   }
 
-  holder(machine: Machine, expiryMs: number): ProcessIdentity | null {
+  holder(machine: Machine, expiryMs: number): Holder | null {
     const row = this.#row()
     const pid = nullable(row, "pid", numberOf)
     if (pid === null) return null
     const [started, namespace, boot] = [textOf(row, "started"), textOf(row, "namespace"), textOf(row, "boot")]
-    const holder = { pid, started, namespace, boot, machine: textOf(row, "machine") }
+    const holder = { fence: numberOf(row, "fence"), pid, started, namespace, boot, machine: textOf(row, "machine") }
     if (machine.isAlive(holder) === false) return null
     // Two machines share no time but what their clocks say.
     const sharesTime = boot === machine.self.boot
@@ -146,7 +158,11 @@ class LeaseFile {
     return silentMs > expiryMs ? null : holder
   }
 
-  /** Whether the lease of that number is still the highest. */
+  isHighest(fence: number): boolean {
+    return numberOf(this.#row(), "fence") === fence
+  }
+
+  /** False where the lease of that number is not the highest any more. */
   renew(fence: number, steadyMs: number): boolean {
     return this.#run("UPDATE lease SET renewed_ms = ?, renewed_at = unixepoch() WHERE fence = ?", steadyMs, fence) > 0
   }
@@ -171,7 +187,7 @@ class LeaseFile {
 }
 
 function busy(path: string, { pid }: ProcessIdentity): JobError {
-  return new JobError("job/busy", `${path}: another process (${String(pid)}) works with this state directory`, {
+  return new JobError("job/busy", `${path}: another process works with this state directory: pid ${String(pid)}`, {
     hint: "wait for it to end, or look for it with `holdline runs list`",
   })
 }

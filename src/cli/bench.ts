@@ -27,6 +27,8 @@ export interface Process {
   readonly signal: AbortSignal
   readonly clock: Clock
   readonly random: Random
+  /** Calls the listener whenever the process is asked to read its configuration again (SIGHUP); gives how to end that. */
+  readonly onHangup?: (listener: () => void) => () => void
   /** Where relative paths of the command line start; the working directory unless a test names another. */
   readonly cwd?: string
 }
@@ -57,6 +59,7 @@ export class Bench {
   readonly stderr: Output
   readonly cwd: string
   readonly #flags: () => Partial<Flags>
+  readonly #onHangup: (listener: () => void) => () => void
   #signal: AbortSignal
   #exit: Exit = "done"
   #loaded: Promise<Loaded> | undefined
@@ -70,6 +73,7 @@ export class Bench {
     this.stderr = new Output(outer.stderr)
     this.cwd = outer.cwd ?? process.cwd()
     this.#flags = flags
+    this.#onHangup = outer.onHangup ?? (() => () => undefined)
     this.#signal = outer.signal
   }
 
@@ -143,6 +147,16 @@ export class Bench {
     const { timezone = "UTC" } = this.flags
     if (isTimeZone(timezone)) return timezone
     throw new ConfigError("config/usage", `--timezone ${timezone}: not known here`, { hint: "use a name such as Europe/Berlin or UTC" })
+  }
+
+  /** As of the process; where a terminal is behind it, a hangup still means its end. */
+  onHangup(listener: () => void): () => void {
+    return this.stdin.isTTY === true ? () => undefined : this.#onHangup(listener)
+  }
+
+  /** Reads the configuration again, as it is now. */
+  loadAgain(): Promise<Loaded> {
+    return this.#load()
   }
 
   /** The configuration of this host, read once. */

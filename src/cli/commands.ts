@@ -37,6 +37,12 @@ export const commands: readonly Listed[] = [
     load: async () => (await import("./jobs.ts")).addJobsCommand,
   },
   {
+    name: "serve",
+    group: "Backups",
+    summary: "run jobs when they are due",
+    load: async () => (await import("./serve.ts")).addServeCommand,
+  },
+  {
     name: "snapshots",
     group: "Getting data back",
     summary: "list snapshots and what is in them",

@@ -1,8 +1,7 @@
-import { existsSync } from "node:fs"
 import { join } from "node:path"
 import type { Command } from "commander"
 import type { Catalog } from "../catalog/catalog.ts"
-import { isHeld } from "../catalog/lock.ts"
+import { heldFence } from "../catalog/lock.ts"
 import { listRuns, newestGood, type RunRow } from "../catalog/runs.ts"
 import { missedSince, type ScheduleProgress, scheduleProgress } from "../catalog/schedule.ts"
 import { type JobStanding, jobsText, type LastOutcome } from "../report/jobs.ts"
@@ -33,23 +32,19 @@ async function listJobs(bench: Bench): Promise<void> {
   using catalog = await bench.openCatalog()
   const progress = catalog === null ? new Map<string, ScheduleProgress>() : scheduleProgress(catalog)
   const now = bench.clock.now().getTime()
-  const isRunning = holds(join(config.state, "lock"))
-  const standings = [...jobs.values()].map((job) => standingOf(job, { catalog, progress, now, isRunning, agent: config.agent }))
+  const fence = heldFence(join(config.state, "lock"))
+  const standings = [...jobs.values()].map((job) => standingOf(job, { catalog, progress, now, fence, agent: config.agent }))
   const wrong = [...invalidJobs.keys()]
   bench.out(...jobsText(standings, wrong, { paint: bench.paint, moment: (time) => bench.moment(time) }))
   for (const [index, job] of [...jobs.values()].entries()) bench.record("job", { ...describe(job), ...standings[index] })
   for (const [name, { code, message }] of invalidJobs) bench.record("invalid-job", { name, code, message })
-  const served = holds(join(config.state, "serve-lock"))
+  const served = heldFence(join(config.state, "serve-lock")) !== null
   bench.record("summary", { command: "jobs", jobs: jobs.size, invalidJobs: invalidJobs.size, served })
 
   if (jobs.size + wrong.length === 0) bench.note(`no jobs in ${jobsPath}`, bench.notePaint.next("holdline init job"))
   if (wrong.length > 0) bench.note(bench.notePaint.next("holdline config validate"))
   const scheduled = standings.some(({ schedule }) => schedule !== null)
   if (scheduled && !served) bench.note(bench.notePaint.next("holdline serve   runs them when they are due; nothing here does now"))
-}
-
-function holds(path: string): boolean {
-  return existsSync(path) && isHeld(path)
 }
 
 function describe({ dataset, mode, source, sites, timezone, durable, class: name, objective, schedule }: Job): object {
@@ -61,8 +56,8 @@ interface Known {
   readonly catalog: Catalog | null
   readonly progress: ReadonlyMap<string, ScheduleProgress>
   readonly now: number
-  /** Whether a run is under way. */
-  readonly isRunning: boolean
+  /** Of the lease under which a run is under way. */
+  readonly fence: number | null
   readonly agent: string
 }
 
@@ -79,7 +74,7 @@ function standingOf(job: Job, known: Known): JobStanding {
   return {
     name: job.name,
     schedule: job.schedule === undefined ? null : `${job.schedule.cron} ${job.timezone}`,
-    last: last === undefined ? null : { run: last.id, started: last.started, outcome: outcomeOf(last, known.isRunning) },
+    last: last === undefined ? null : { run: last.id, started: last.started, outcome: outcomeOf(last, known.fence) },
     next: nextOf(job, known),
     ...{ lagSeconds, rpoSeconds, lateSeconds },
     state: rpoSeconds === null ? "unpromised" : lagSeconds === null ? "never" : lateSeconds > 0 ? "late" : "ok",
@@ -88,9 +83,9 @@ function standingOf(job: Job, known: Known): JobStanding {
   }
 }
 
-function outcomeOf({ outcome }: RunRow, isRunning: boolean): LastOutcome {
+function outcomeOf({ outcome, fence }: RunRow, held: number | null): LastOutcome {
   if (outcome === "ok" || outcome === "partial" || outcome === "failed") return outcome
-  return isRunning ? "running" : "killed"
+  return fence === held ? "running" : "killed"
 }
 
 function nextOf(job: Job, { progress, now, agent }: Known): JobStanding["next"] {

@@ -132,7 +132,7 @@ function jsonLines(bench: Bench): Renderer {
 }
 
 /** What somebody should know at once, and once only; null for everything else. */
-function noticeText(event: Event): string | null {
+export function noticeText(event: Event): string | null {
   switch (event.type) {
     case "warning":
       return visible(event.message)

@@ -42,7 +42,8 @@ export function decodeSigned(kind: SignedKind, bytes: Uint8Array, bytesMax: numb
   if (signature.toString("base64") !== encoded) throw new FormatError("format/malformed", `${kind}: signature is not canonical base64`)
   return {
     value: decodeCanonical(line, kind),
-    keyId,
+    // A copy: a part of a string keeps the whole, and of a log of many commits that would be all their lines.
+    keyId: Buffer.from(keyId, "latin1").toString("latin1"),
     signedBy: (publicKey) => keyIdOf(publicKey) === keyId && verifySignature(publicKey, messageOf(kind, line), signature),
   }
 }

@@ -412,22 +412,9 @@ export class Capture {
   }
 
   #classOf(stableId: string): string {
-    if (stableId === "mixed") return this.#settings.mixedClass
-    return this.#settings.accountClasses.size === 0 ? this.#settings.class : this.#ownClassOf(stableId)
+    const { accountClasses, class: className, mixedClass } = this.#settings
+    return stableId === "mixed" ? mixedClass : (accountClasses.get(stableId)?.name ?? className)
   }
-
-  // What was captured under an account's name, before its database said its id, is the account's all the same.
-  #ownClassOf(stableId: string): string {
-    const { accountClasses, class: jobClass } = this.#settings
-    const known = this.#ownClasses.get(stableId)
-    if (known !== undefined) return known
-    const found = accountClasses.get(stableId) ?? accountClasses.get(accountNamed(this.#world.catalog, stableId) ?? stableId)
-    const name = found?.name ?? jobClass
-    this.#ownClasses.set(stableId, name)
-    return name
-  }
-
-  readonly #ownClasses = new Map<string, string>()
 
   #lane(stableId: string): Lane {
     const className = this.#classOf(stableId)

@@ -79,7 +79,8 @@ export async function accountsNamed(
       found.add(name)
       continue
     }
-    const called = customerCalled(name, catalog)
+    const under = register.filter(({ entry }) => entry.stableId === name).map(({ account }) => account)
+    const called = customerCalled(name, catalog, under)
     const matching = register.filter(({ entry }) => entry.stableId === name || entry.stableId === called)
     if (matching.length === 0) throw unknownAccount(name, called)
     for (const { account } of matching) found.add(account)
@@ -88,12 +89,14 @@ export async function accountsNamed(
 }
 
 // A domain that was deleted and made anew is another customer by its id: whoever names it may mean either.
-function customerCalled(name: string, catalog: Catalog): string | undefined {
+function customerCalled(name: string, catalog: Catalog, under: readonly string[]): string | undefined {
   const { now, before } = accountsEverNamed(catalog, name)
   if (now.length + before.length <= 1) return now[0] ?? before[0]
   const all = [...now, ...before.map((one) => `formerly ${one}`)]
   const listed = before.length === 0 ? all.join(", ") : `${all.slice(0, -1).join(", ")}, and ${all.at(-1) ?? ""}`
-  throw new JobError("job/not-found", `account ${name}: this is the name of several: ${listed}`, { hint: "say which, by its id" })
+  throw new JobError("job/not-found", `account ${name}: this is the name of several: ${listed}`, {
+    hint: `say which, by its id${under.length === 0 ? "" : `; what was kept under the name itself is ${[...new Set(under)].join(", ")}`}`,
+  })
 }
 
 function unknownAccount(name: string, called: string | undefined): JobError {

@@ -21,8 +21,8 @@ export interface WorkOptions {
 const problemsMax = 100
 /** Why a snapshot may lack an item and still be whole, as the run that took it was. */
 const noLoss: ReadonlySet<string> = new Set(["vanished", "refused"])
-const waitingItemsMax = 4096
-const waitingBytesMax = 256 * 1024 * 1024
+const waitingItemsMax = 2048
+const waitingBytesMax = 128 * 1024 * 1024
 
 /** A restore under way. */
 export class RestoreWork {
@@ -39,6 +39,7 @@ export class RestoreWork {
   readonly #unreachable = new Problems()
   readonly #refused = new Problems()
   readonly #waiting: Wanted[] = []
+  #coming: Promise<void> = Promise.resolve()
   #waitingBytes = 0
   #missingAtSource = 0
   /** Those of them that the snapshot should hold: neither deleted while it was taken, nor sockets and the like. */
@@ -74,9 +75,23 @@ export class RestoreWork {
     if (this.#waiting.length >= waitingItemsMax || this.#waitingBytes >= waitingBytesMax) await this.flush()
   }
 
+  /** Begins to bring home what waits, once what was begun before is home: meanwhile the next is listed. */
   async flush(): Promise<void> {
+    await this.#coming
     this.#waitingBytes = 0
-    await this.#retrieval.bring(await this.#withoutPresent(this.#waiting.splice(0)))
+    const waiting = this.#waiting.splice(0)
+    this.#coming = this.#bringHome(waiting)
+    // Whoever waits for it hears of the failure.
+    this.#coming.catch(() => undefined)
+  }
+
+  /** Resolves when all that was begun is home. */
+  async settled(): Promise<void> {
+    await this.#coming
+  }
+
+  async #bringHome(wanted: readonly Wanted[]): Promise<void> {
+    await this.#retrieval.bring(await this.#withoutPresent(wanted))
   }
 
   /** An older item of a path that something else is restored under. */

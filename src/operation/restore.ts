@@ -46,6 +46,8 @@ export async function restore(request: RestoreRequest, target: RestoreTarget, ou
     },
   }
   const started = world.clock.now()
+  // One is enough for a single file, and begins while that is looked for.
+  world.pool.wake(1)
   const chosen = await chooseContents(request, world)
   if (chosen.groups.length === 0 && chosen.losses.length === 0) throw nothingFound(request)
   const sites = await chooseRoute(request, chosen, route, world)
@@ -54,6 +56,7 @@ export async function restore(request: RestoreRequest, target: RestoreTarget, ou
   try {
     await bringHome(request, chosen, work, world)
   } finally {
+    await work.settled().catch(() => undefined)
     await world.pool.abandon()
     work.close()
   }
@@ -93,6 +96,7 @@ async function bringHome(request: RestoreRequest, chosen: Contents, work: Restor
   }
   if (found === 0 && chosen.losses.length === 0) throw nothingFound(request)
   await work.flush()
+  await work.settled()
   work.finish()
   for (const loss of chosen.losses) work.lose(loss)
 }

@@ -22,9 +22,10 @@ export async function readRetention(world: KeeperWorld): Promise<RetentionFacts>
   const logs = await readLogs(world)
   const believed = logs.flatMap(({ commits }) => commits.filter((commit) => commit.believed))
   const commits = believed.map(({ commit }) => commit)
+  const packs = new Map<string, ListedPack>()
   return {
     now: world.clock.now(),
-    commits: believed.flatMap(keptCommit),
+    commits: believed.flatMap((read) => keptCommit(read, packs)),
     days: longestDays(world.trust),
     holds: holdsInForce(commits),
     frozen: frozenDatasets(commits),
@@ -33,26 +34,32 @@ export async function readRetention(world: KeeperWorld): Promise<RetentionFacts>
   }
 }
 
-function keptCommit({ commit, entry }: ReadCommit): KeptCommit[] {
+type ListedPack = KeptCommit["packs"][number]
+
+function keptCommit({ commit, entry }: ReadCommit, known: Map<string, ListedPack>): KeptCommit[] {
   if (!isBackup(commit)) return []
   const { agent, dataset, run, seq, complete, time } = commit.body
   return [
     {
-      ...{ sha256: commit.sha256, agent, dataset, run, seq, complete, packs: packsOf(commit) },
+      ...{ sha256: commit.sha256, agent, dataset, run, seq, complete, packs: packsOf(commit, known) },
       ...{ acceptedAt: entry.storedAt, claimedAt: new Date(time) },
     },
   ]
 }
 
-function packsOf({ body }: Commit): KeptCommit["packs"] {
+// A thousand states list mostly the same packs: what is said of each is kept once.
+function packsOf({ body }: Commit, known: Map<string, ListedPack>): KeptCommit["packs"] {
   return body.packs.map((listed) => {
     const name = packNameOf(body.agent, listed)
-    return { key: packKey(name), class: name.class, bytes: name.bytes }
+    const key = packKey(name)
+    const pack = known.get(key) ?? { key, class: name.class, bytes: name.bytes }
+    known.set(key, pack)
+    return pack
   })
 }
 
 /** Expiry counts with the longest definition of a class that any list of the chain gives (README §8). */
-export function longestDays(lists: readonly TrustList[]): Map<string, number> {
+function longestDays(lists: readonly TrustList[]): Map<string, number> {
   const longest = new Map<string, number>()
   for (const { body } of lists) {
     for (const [name, { days }] of Object.entries(body.classes)) longest.set(name, Math.max(days, longest.get(name) ?? 0))

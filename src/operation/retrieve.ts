@@ -3,9 +3,10 @@ import type { Digest } from "../digest.ts"
 import { FormatError, SiteError, VaultError } from "../errors.ts"
 import type { Extent } from "../format/manifest.ts"
 import { type PackName, packKey } from "../format/names.ts"
-import { packsInFlightMax } from "../limits.ts"
+import { packsRetrievedMax, retrievedBytesMax } from "../limits.ts"
 import type { ExtractResult, ExtractTask, OpenedRung } from "../stream/task.ts"
 import { type Failover, type Fetched, type FetchOptions, fetch, unanswered } from "../vault/fetch.ts"
+import { ByteBudget } from "./budget.ts"
 import { Delivery } from "./delivery.ts"
 import { failoverTeller } from "./logs.ts"
 import {
@@ -17,6 +18,7 @@ import {
   type Run,
   rangesFor,
   runsOf,
+  type SegmentNeeds,
   segmentsFor,
   segmentsIn,
   type Wanted,
@@ -43,6 +45,7 @@ export interface RetrieveOptions {
 export class Retrieval {
   readonly #world: World
   readonly #options: RetrieveOptions
+  readonly #inFlight = new ByteBudget(retrievedBytesMax)
   /** What was fetched, by site. */
   readonly deliveries = new Map<string, Delivery>()
 
@@ -53,7 +56,7 @@ export class Retrieval {
 
   /** Every file given gets exactly one result. */
   async bring(files: readonly Wanted[]): Promise<void> {
-    const queue = new PQueue({ concurrency: packsInFlightMax })
+    const queue = new PQueue({ concurrency: packsRetrievedMax })
     const listed = files.filter((file) => this.#isListed(file))
     const whole = listed.filter((file) => segmentsIn(file.item.at) === 1)
     const split = listed.filter((file) => segmentsIn(file.item.at) > 1)
@@ -146,26 +149,35 @@ export class Retrieval {
     return [...(await this.#extract(pack, some, affinity)), ...(await this.#extract(pack, others, affinity))]
   }
 
-  async #attempt(pack: PackName, needs: readonly Need[], { exclude, affinity }: AttemptOptions): Promise<Attempt> {
+  async #attempt(pack: PackName, needs: readonly Need[], options: AttemptOptions): Promise<Attempt> {
+    const segments = segmentsFor(needs)
+    const ranges = rangesFor(segments)
+    const bytes = ranges.reduce((sum, { length }) => sum + length, 0)
+    return await this.#inFlight.within(bytes, () => this.#read(pack, { segments, ranges }, options))
+  }
+
+  async #read(pack: PackName, { segments, ranges }: Reading, { exclude, affinity }: AttemptOptions): Promise<Attempt> {
     const { vault, signal, pool } = this.#world
     const key = packKey(pack)
-    const segments = segmentsFor(needs)
-    const onFailover = failoverTeller(this.#world)
-    const [first, ...others] = rangesFor(segments)
+    const [first, ...others] = ranges
     if (first === undefined) throw new Error("nothing to fetch")
+    const onFailover = failoverTeller(this.#world)
     // All runs of one attempt come from one site, so that rot can be laid at its door.
     const { site, bytes } = await this.#timed(key, { range: first, exclude, signal, onFailover })
     const elsewhere = vault.sites.some(({ name }) => name !== site && !exclude.has(name))
-    const runs = [{ offset: first.offset, bytes }]
     const unread: { readonly range: Run; readonly error: VaultError }[] = []
-    for (const range of others) {
-      try {
-        runs.push({ offset: range.offset, bytes: (await this.#timed(key, { range, from: [site], elsewhere, signal })).bytes })
-      } catch (error) {
-        if (!(error instanceof VaultError)) throw error
-        unread.push({ range, error })
-      }
-    }
+    const rest = await Promise.all(
+      others.map(async (range) => {
+        try {
+          return [{ offset: range.offset, bytes: (await this.#timed(key, { range, from: [site], elsewhere, signal })).bytes }]
+        } catch (error) {
+          if (!(error instanceof VaultError)) throw error
+          unread.push({ range, error })
+          return []
+        }
+      }),
+    )
+    const runs = [{ offset: first.offset, bytes }, ...rest.flat()]
     const rotten = segments.flatMap((segment) => {
       const failure = unread.find(({ range }) => runsOf(segment).some((run) => isWithin(run, range)))
       return failure === undefined ? [] : segment.needs.map(({ wanted }) => unreadable(wanted, failure.error))
@@ -188,7 +200,7 @@ export class Retrieval {
       others += 1
       options.onFailover?.(failover)
     }
-    const fetched = await fetch(vault, key, { ...options, onFailover })
+    const fetched = await fetch(vault, key, { ...options, released: true, onFailover })
     const delivery = this.deliveries.get(fetched.site) ?? new Delivery()
     this.deliveries.set(fetched.site, delivery)
     delivery.add(fetched.bytes.length, others === 0 ? { began, ended: clock.now().getTime() } : null)
@@ -207,6 +219,11 @@ export class Retrieval {
 interface AttemptOptions {
   readonly exclude: ReadonlySet<string>
   readonly affinity: number | null
+}
+
+interface Reading {
+  readonly segments: readonly SegmentNeeds[]
+  readonly ranges: readonly Run[]
 }
 
 interface Attempt {

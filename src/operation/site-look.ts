@@ -152,7 +152,7 @@ export class SiteLook {
     const { world, ladder } = this.#options
     world.signal.throwIfAborted()
     if (this.#unreadable !== null) return
-    const found = await examine(this.#site, key, { signal: world.signal, length })
+    const found = await examine(this.#site, key, { signal: world.signal, length, released: true })
     if (!(found instanceof Uint8Array)) {
       this.#fail(key, found)
       return

@@ -2,13 +2,17 @@ import { utcDay } from "../clock.ts"
 import type { ManifestItem } from "../format/manifest.ts"
 import type { FoundCall, FoundRecording } from "../report/trace.ts"
 import { type Contents, itemsOf } from "./contents.ts"
+import { tellsCalls } from "./link-paths.ts"
 import type { SnapshotPartition } from "./select.ts"
 import { mediaOf } from "./trace-row.ts"
 
 /** Where recordings may be: partitions of datasets that hold no call records, and whose each account is. */
 export interface MediaPlaces {
   readonly contents: Contents
+  /** Of archives. */
   readonly partitions: readonly SnapshotPartition[]
+  /** Of wholes, such as voicemail; asked for only where an archive does not have all. */
+  wholes(): Promise<readonly SnapshotPartition[]>
   /** The platform's own id of an account, as far as the register can be opened. */
   customerOf(account: string): string
 }
@@ -16,7 +20,8 @@ export interface MediaPlaces {
 /**
  * Finds the media that calls point at, at most a day from the call: below the same customer, below one that the path names, as recordings
  * may be kept under a customer's name and rows under its id, or below `mixed`. A row has a path of the platform's own, a snapshot one below
- * its source's root, so that one is the end of the other; a file that was converted since has another extension.
+ * its source's root, so that one is the end of the other; a file that was converted since has another extension. What no archive has is
+ * looked for in wholes, by names that tell calls apart: voicemail that is renumbered gives a name to one message after another.
  */
 export async function findRecordings(calls: readonly FoundCall[], places: MediaPlaces): Promise<FoundCall[]> {
   const wanted = new WantedMedia(calls, places)
@@ -24,6 +29,11 @@ export async function findRecordings(calls: readonly FoundCall[], places: MediaP
   const before = contents.losses.length
   for (const partition of places.partitions) {
     if (!wanted.mayBeIn(partition)) continue
+    for await (const item of itemsOf(contents, partition)) if (item.type !== "directory") wanted.look(item, partition)
+  }
+  const left = wanted.customersLeft()
+  for (const partition of left.size === 0 ? [] : await places.wholes()) {
+    if (!left.has(places.customerOf(partition.line.account))) continue
     for await (const item of itemsOf(contents, partition)) if (item.type !== "directory") wanted.look(item, partition)
   }
   const absent = contents.losses.length > before ? ("unknown" as const) : ("not-kept" as const)
@@ -65,11 +75,22 @@ class WantedMedia {
     return days !== undefined && (line.partition === "" || days.has(line.partition))
   }
 
+  /** Whose media that were not found yet may be in a whole. */
+  customersLeft(): ReadonlySet<string> {
+    const left = [...this.#byStem].flatMap(([stem, wanted]) =>
+      tellsCalls(stem) ? wanted.filter(({ call, said }) => this.found(call, said)?.state !== "kept") : [],
+    )
+    return new Set(left.flatMap(({ customers }) => [...customers]))
+  }
+
   look(item: ManifestItem, partition: SnapshotPartition): void {
     const { line } = partition
     const customer = this.#places.customerOf(line.account)
-    for (const { call, said, customers, days } of this.#byStem.get(stemOf(item.path.toString())) ?? []) {
-      if (!customers.has(customer) || !(line.partition === "" || days.has(line.partition))) continue
+    const stem = stemOf(item.path.toString())
+    const whole = isWhole(partition)
+    if (whole && !tellsCalls(stem)) return
+    for (const { call, said, customers, days } of this.#byStem.get(stem) ?? []) {
+      if (!customers.has(customer) || !(whole || line.partition === "" || days.has(line.partition))) continue
       const recording = recordingOf(said, item, partition)
       const ofCall = this.#found.get(call) ?? new Map<string, FoundRecording>()
       this.#found.set(call, ofCall)
@@ -90,6 +111,11 @@ function wantedMedium(call: FoundCall, said: string): WantedMedium {
 
 const dayMs = 86_400_000
 
+/** Whose partitions are runs, and no days. */
+function isWhole({ snapshot }: SnapshotPartition): boolean {
+  return snapshot.commit.body.mode === "state"
+}
+
 function recordingOf(said: string, item: ManifestItem, { snapshot, line }: SnapshotPartition): FoundRecording | null {
   const path = item.path.toString()
   const converted = extensionOf(said) !== extensionOf(path)
@@ -99,7 +125,7 @@ function recordingOf(said: string, item: ManifestItem, { snapshot, line }: Snaps
     said,
     state: item.missing === undefined ? "kept" : "missing",
     dataset,
-    ...(line.partition === "" ? {} : { day: line.partition }),
+    ...(isWhole({ snapshot, line }) || line.partition === "" ? {} : { day: line.partition }),
     bytes: item.size,
     kept: { run, sites: snapshot.entry.sites, path },
     ...(converted ? { note: `kept as .${extensionOf(path)}` } : {}),

@@ -48,6 +48,16 @@ export class TracePlaces {
     return Map.groupBy(archives, ({ commit }) => commit.body.dataset)
   }
 
+  /** Of every dataset that is a whole the newest snapshot, and where a moment is given the first after it. */
+  wholes(until: Date | undefined): Snapshot[] {
+    const states = this.history.snapshots.filter(({ commit }) => commit.body.mode === "state")
+    const datasets = Map.groupBy(states, ({ commit: { body } }) => `${body.agent}/${body.dataset}`)
+    return [...datasets.values()].flatMap((snapshots) => {
+      const first = until === undefined ? undefined : snapshots.find(({ entry }) => entry.storedAt >= until)
+      return [...new Set([first, snapshots.at(-1)])].filter((snapshot) => snapshot !== undefined)
+    })
+  }
+
   /** Which archives hold call records: those named, or those in which the newest thing found looks like it. */
   async callDatasets(named: readonly string[] | undefined): Promise<ReadonlyMap<string, readonly Snapshot[]>> {
     const archives = this.archives()

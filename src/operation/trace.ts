@@ -99,12 +99,16 @@ function isWanted({ line }: SnapshotPartition, filter: CallFilter, accounts: Rea
   return until === undefined || line.partition <= utcDay(new Date(until.getTime() + dayMs))
 }
 
-/** Where recordings of the calls asked for may be: the archives that hold no call records, on these days and on those beside them. */
+/**
+ * Where recordings of the calls asked for may be: the archives that hold no call records, on these days and on those beside them, and
+ * wholes.
+ */
 class MediaNear {
   readonly #places: TracePlaces
   readonly #filter: CallFilter
   readonly #callDatasets: ReadonlyMap<string, unknown>
   #chosen: Promise<readonly SnapshotPartition[]> | null = null
+  #wholes: Promise<readonly SnapshotPartition[]> | null = null
 
   constructor(places: TracePlaces, filter: CallFilter, callDatasets: ReadonlyMap<string, unknown>) {
     this.#places = places
@@ -116,7 +120,11 @@ class MediaNear {
   async places(): Promise<MediaPlaces> {
     const places = this.#places
     this.#chosen ??= this.#choose()
-    return { contents: places.contents(), partitions: await this.#chosen, customerOf: (account) => places.customerOf(account) }
+    const wholes = (): Promise<readonly SnapshotPartition[]> => {
+      this.#wholes ??= places.choose(places.wholes(this.#filter.until), () => true)
+      return this.#wholes
+    }
+    return { contents: places.contents(), partitions: await this.#chosen, wholes, customerOf: (account) => places.customerOf(account) }
   }
 
   async #choose(): Promise<readonly SnapshotPartition[]> {

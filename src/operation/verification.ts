@@ -219,7 +219,7 @@ export class Verification {
   async #openAgain(pack: PackName, contents: PackContents): Promise<void> {
     try {
       const { vault, signal } = this.#world
-      const { bytes } = await fetch(vault, packKey(pack), { sha256: pack.sha256, signal })
+      const { bytes } = await fetch(vault, packKey(pack), { sha256: pack.sha256, released: true, signal })
       await this.#open(bytes, pack, contents)
     } catch (error) {
       if (!(error instanceof VaultError)) throw error
@@ -231,7 +231,7 @@ export class Verification {
     const key = packKey(pack)
     if (this.#present.get(name)?.has(key) !== true) return null
     try {
-      const bytes = await opened.site.get(key, { signal: this.#world.signal })
+      const bytes = await opened.site.get(key, { signal: this.#world.signal, released: true })
       if (sha256(bytes) === pack.sha256) {
         this.#ladder.passed("hashed")
         forgetFlaw(this.#world.catalog, name, key)

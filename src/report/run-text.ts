@@ -51,7 +51,7 @@ function headline(report: RunReport): string {
 function promotedRows({ promoted }: RunReport): (readonly [string, string])[] {
   if (promoted === undefined) return []
   const { name, days, period } = promoted
-  return [["kept", `${count(days, "day")}, in class ${name}: the first whole run of ${period}`]]
+  return [["kept", `${count(days, "day")}, in class ${name}, as the first of ${period}`]]
 }
 
 // What an operator can do about each reason.

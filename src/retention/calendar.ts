@@ -77,7 +77,7 @@ function calendarOf(commits: readonly KeptCommit[], looking: Looking): DatasetCa
   const [first] = commits
   if (first === undefined) return []
   const { agent, dataset } = first
-  const packs = [...new Map(commits.flatMap((commit) => commit.packs.map((pack) => [pack.key, pack] as const))).values()]
+  const packs = packsOf(commits)
   const kept = [...Map.groupBy(packs, (pack) => pack.class)]
     .map(
       ([name, own]): Kept => ({
@@ -158,6 +158,12 @@ function whenOf(due: Date, now: Date, timezone: string): string {
   const day = localDay(due, timezone)
   if (days <= 0) return "now"
   return days <= daysByDay ? day : days <= daysByMonth ? day.slice(0, 7) : day.slice(0, 4)
+}
+
+function packsOf(commits: readonly KeptCommit[]): Pack[] {
+  const packs = new Map<string, Pack>()
+  for (const commit of commits) for (const pack of commit.packs) packs.set(pack.key, pack)
+  return [...packs.values()]
 }
 
 function bytesOf(packs: readonly Pack[]): number {

@@ -25,6 +25,8 @@ export interface RunnerOptions {
   readonly sleep: Sleep
   /** Aborted when nothing more is to start. */
   readonly signal: AbortSignal
+  /** Whether this process may still write down what it does: one that was stopped for long finds another in its place. */
+  holds(): boolean
   readonly concurrency: number
   /** How long what runs may go on when nothing more starts; then it is ended. */
   readonly drainMs: number
@@ -62,7 +64,7 @@ export class Runner {
     const ring = (): void => this.#ring()
     signal.addEventListener("abort", ring)
     try {
-      while (!signal.aborted) {
+      while (!signal.aborted && this.#options.holds()) {
         const { starts, wakeAt } = this.#scheduler.step(this.#now)
         for (const start of starts) this.#running.set(start.job.name, this.#launch(start))
         await this.#pause(Math.min(Math.max(0, wakeAt - this.#now), clockLookMs))
@@ -108,6 +110,8 @@ export class Runner {
     const result = await this.#run(job)
     const now = this.#now
     this.#running.delete(job.name)
+    this.#ring()
+    if (!this.#options.holds()) return
     if (result.outcome === "busy") {
       if (this.#putOff.get(job.name) !== due) tell({ type: "put-off", job: job.name, due })
       this.#putOff.set(job.name, due)
@@ -118,7 +122,6 @@ export class Runner {
       if (this.#stop.signal.aborted && result.outcome === "failed") this.#scheduler.gaveBack(job.name, due, now)
       else this.#scheduler.ended(job.name, due)
     }
-    this.#ring()
   }
 
   async #run({ name, timeLimitMs }: ScheduledJob): Promise<RunResult> {
@@ -143,11 +146,11 @@ export class Runner {
 
   async #drain(): Promise<void> {
     if (this.#running.size === 0) return
-    const { drainMs, signal, tell } = this.#options
+    const { drainMs, signal, tell, holds } = this.#options
     tell({ type: "stopping", running: [...this.#running.keys()] })
     const drained = new AbortController()
     const all = Promise.all(this.#running.values()).finally(() => drained.abort())
-    await this.#sleep(drainMs, drained.signal)
+    if (holds()) await this.#sleep(drainMs, drained.signal)
     if (!drained.signal.aborted) this.#stop.abort(signal.reason)
     await all
   }

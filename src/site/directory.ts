@@ -3,12 +3,13 @@ import { constants, type FileHandle, lstat, open, readdir, rename } from "node:f
 import { dirname, join } from "node:path"
 import { SiteError } from "../errors.ts"
 import { isMissing } from "../files.ts"
+import { takeRoom } from "../memory.ts"
 import type { Random } from "../random.ts"
 import { siteErrorOf } from "./errno.ts"
 import { type Mount, openMount } from "./mount.ts"
 import { openedReadOnly } from "./readonly.ts"
 import { checkBytes, checkKey, checkPrefix, checkRange, compareKeys, isSegment } from "./rules.ts"
-import type { ByteRange, CallOptions, GetOptions, ObjectInfo, OpenedSite, PutOptions, Site } from "./site.ts"
+import type { CallOptions, GetOptions, ObjectInfo, OpenedSite, PutOptions, Site } from "./site.ts"
 
 export interface DirectorySiteOptions {
   readonly name: string
@@ -78,7 +79,7 @@ class DirectorySite implements Site {
     return await this.#guarded(`get ${key}`, options, async () => {
       const path = this.#pathOf(key)
       await this.#mount.refuseLinks(dirname(path))
-      const bytes = await this.#read(key, path, options.range)
+      const bytes = await this.#read(key, path, options)
       options.signal?.throwIfAborted()
       return bytes
     })
@@ -200,13 +201,13 @@ class DirectorySite implements Site {
     }
   }
 
-  async #read(key: string, path: string, range: ByteRange | undefined): Promise<Uint8Array> {
+  async #read(key: string, path: string, { range, released }: GetOptions): Promise<Uint8Array> {
     await using file = await open(path, readFlags)
     const found = await file.stat()
     if (found.isDirectory()) throw new SiteError(this.name, "site/not-found", `get ${key}: no such object`)
     if (!found.isFile()) throw this.#mount.linkError(path)
     const { offset, length } = checkRange(this.name, key, found.size, range)
-    const bytes = await readUpTo(file, offset, length)
+    const bytes = await readUpTo(file, offset, released === true ? takeRoom(length) : Buffer.allocUnsafeSlow(length))
     if (bytes.length < length) throw new SiteError(this.name, "site/corrupt", `get ${key}: the file became shorter while it was read`)
     return bytes
   }
@@ -261,17 +262,20 @@ function sortName(entry: Dirent): string {
 
 async function isFileOf(file: FileHandle, bytes: Uint8Array): Promise<boolean> {
   const found = await file.stat()
-  return found.isFile() && found.size === bytes.length && Buffer.compare(await readUpTo(file, 0, found.size), bytes) === 0
+  return (
+    found.isFile() &&
+    found.size === bytes.length &&
+    Buffer.compare(await readUpTo(file, 0, Buffer.allocUnsafeSlow(found.size)), bytes) === 0
+  )
 }
 
-/** Bytes of a file from `offset`: fewer than `length` where it ends before. In a buffer of their own, so that a worker can take it. */
-async function readUpTo(file: FileHandle, offset: number, length: number): Promise<Uint8Array> {
-  const bytes = Buffer.allocUnsafeSlow(length)
+/** Fills `bytes` from a file: as far as there are any from `offset` on. They have a buffer of their own, so that a worker can take it. */
+async function readUpTo(file: FileHandle, offset: number, bytes: Uint8Array): Promise<Uint8Array> {
   let filled = 0
-  while (filled < length) {
-    const { bytesRead } = await file.read(bytes, filled, length - filled, offset + filled)
+  while (filled < bytes.length) {
+    const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, offset + filled)
     if (bytesRead === 0) break
     filled += bytesRead
   }
-  return filled === length ? bytes : bytes.subarray(0, filled)
+  return filled === bytes.length ? bytes : bytes.subarray(0, filled)
 }

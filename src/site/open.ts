@@ -1,11 +1,9 @@
 import { directoryConcurrency, directoryRetry, gcsConcurrency, gcsRetry, s3Concurrency, s3Retry } from "../limits.ts"
 import { directorySite } from "./directory.ts"
-import { gcsSite } from "./gcs.ts"
 import { limited } from "./limit.ts"
 import { type Bandwidth, openedPaced, type PaceWorld } from "./pace.ts"
 import { openedReadOnly } from "./readonly.ts"
 import { openedRetrying, persistent, type RetryPolicy, type RetryWorld } from "./retry.ts"
-import { s3Site } from "./s3.ts"
 import type { S3SiteOptions } from "./s3-client.ts"
 import type { SiteSettings } from "./settings.ts"
 import type { CallOptions, OpenedSite } from "./site.ts"
@@ -19,7 +17,10 @@ export interface SiteConfig extends CallOptions {
 
 export type SiteWorld = RetryWorld & PaceWorld
 
-/** The configured site with all that makes it bearable: deadlines, retries, a bandwidth, a limit of calls in flight. */
+/**
+ * The configured site with all that makes it bearable: deadlines, retries, a bandwidth, a limit of calls in flight. Only the code of its
+ * kind is loaded.
+ */
 export async function openSite(config: SiteConfig, world: SiteWorld): Promise<OpenedSite> {
   const { name, settings, readOnly } = config
   const bearable = (opened: OpenedSite, policy: RetryPolicy, concurrency: number) =>
@@ -32,10 +33,12 @@ export async function openSite(config: SiteConfig, world: SiteWorld): Promise<Op
     }
     case "gcs": {
       const { bucket, keys, endpoint, credentials, lock } = settings
+      const { gcsSite } = await import("./gcs.ts")
       const opened = await gcsSite({ name, bucket, keys, endpoint, lock, credentialsFile: credentials?.file })
       return bearable(readOnly ? openedReadOnly(opened) : opened, gcsRetry, settings.concurrency ?? gcsConcurrency)
     }
     case "s3": {
+      const { s3Site } = await import("./s3.ts")
       const opened = await s3Site(s3OptionsOf(name, settings))
       return bearable(readOnly ? openedReadOnly(opened) : opened, s3Retry, settings.concurrency ?? s3Concurrency)
     }

@@ -46,6 +46,8 @@ export interface PutOptions extends CallOptions {
 
 export interface GetOptions extends CallOptions {
   readonly range?: ByteRange | undefined
+  /** Whether the caller releases the bytes (memory.ts) when done with them: they may then lie in memory that is used again. */
+  readonly released?: boolean | undefined
 }
 
 export interface ByteRange {

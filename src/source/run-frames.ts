@@ -93,7 +93,7 @@ export class RunFile {
   readonly #frames = new RunFrames(fileWriteBytes)
 
   constructor(path: string) {
-    this.#file = openSync(path, "wx", 0o600)
+    this.#file = written(() => openSync(path, "wx", 0o600))
   }
 
   add(run: RowRun): void {
@@ -111,14 +111,21 @@ export class RunFile {
   }
 
   #flush(): void {
-    try {
-      for (let rest = this.#frames.take(); rest.length > 0; ) rest = rest.subarray(writeSync(this.#file, rest))
-    } catch (cause) {
-      throw new JobError("job/source", `a copy of a table cannot be written: ${reasonOf(cause)}`, {
-        cause,
-        hint: "make room where the state directory is: rows wait there until those of each account are together",
-      })
+    for (let rest = this.#frames.take(); rest.length > 0; ) {
+      const bytes = rest
+      rest = bytes.subarray(written(() => writeSync(this.#file, bytes)))
     }
+  }
+}
+
+function written(write: () => number): number {
+  try {
+    return write()
+  } catch (cause) {
+    throw new JobError("job/source", `a copy of a table cannot be written: ${reasonOf(cause)}`, {
+      cause,
+      hint: "make room where the state directory is: rows wait there until those of each account are together",
+    })
   }
 }
 

@@ -117,10 +117,8 @@ export class Extractor {
       // Every byte of this segment is opened before the first is written: what is rotten can be fetched again elsewhere.
       const bytes = readBounded(file.extents, frames)
       const incoming = this.#begin(file, task)
-      for (const part of bytes) {
-        incoming.hash.update(part)
-        incoming.out?.write(part)
-      }
+      for (const part of bytes) incoming.hash.update(part)
+      incoming.out?.write(...bytes)
       // Not before the last is written: two of a manifest's extents may be the same bytes.
       for (const part of bytes) release(part)
       if (file.last) this.#settle(file, incoming, task)

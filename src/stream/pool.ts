@@ -9,7 +9,7 @@ import {
   type KeyErrorCode,
   reasonOf,
 } from "../errors.ts"
-import { movable } from "../memory.ts"
+import { movable, release } from "../memory.ts"
 import type { Listing } from "./listing.ts"
 import type { CompareDone, CompareTask, ExtractDone, ExtractTask, PackDone, PackTask, Reply, SealTask, Task, TaskFailed } from "./task.ts"
 import { decodePackDone, encodePackTask } from "./wire.ts"
@@ -36,9 +36,9 @@ export class WorkerPool {
     this.#members = Array.from({ length: size }, () => ({ worker: null, waiting: [], ended: null }))
   }
 
-  /** Starts the threads now, for a caller who will have work in a moment: they take a while to begin. */
-  wake(): void {
-    for (const member of this.#members) if (member.ended === null) workerOf(member)
+  /** Starts so many of the threads now, for a caller who will have work in a moment: they take a while to begin. */
+  wake(count = this.size): void {
+    for (const member of this.#members.slice(0, count)) if (member.ended === null) workerOf(member)
   }
 
   get size(): number {
@@ -63,12 +63,16 @@ export class WorkerPool {
     throw unexpected(reply)
   }
 
-  /** The fetched bytes are moved to the worker: the caller has them no longer. */
+  /** The fetched bytes are moved to the worker, or released when it is done with them: the caller has them no longer. */
   async extract(task: ExtractTask, affinity?: number): Promise<ExtractDone> {
     const fetched = task.fetched.flatMap(({ bytes }) => movable(bytes))
-    const reply = await this.#send(task, fetched, affinity)
-    if (reply.type === "extracted") return reply
-    throw unexpected(reply)
+    try {
+      const reply = await this.#send(task, fetched, affinity)
+      if (reply.type === "extracted") return reply
+      throw unexpected(reply)
+    } finally {
+      for (const { bytes } of task.fetched) release(bytes)
+    }
   }
 
   async compare(task: CompareTask): Promise<CompareDone> {

@@ -8,6 +8,8 @@ import { within } from "./within.ts"
 export interface FetchOptions {
   readonly signal: AbortSignal
   readonly range?: ByteRange | undefined
+  /** As for a site's get: the caller releases the bytes. */
+  readonly released?: boolean | undefined
   /** Lower-case hex SHA-256 of the whole object. Compared only where no range is given: of a part it says nothing. */
   readonly sha256?: string | undefined
   /** Only these sites, in this order. Absent: all, in the vault's order, those that failed lately last. */
@@ -69,8 +71,10 @@ function patienceMs({ patience }: Vault, { range }: FetchOptions): number | null
 }
 
 async function fetchFrom({ name, opened }: VaultSite, key: string, options: FetchOptions, waitMs: number | null): Promise<Uint8Array> {
-  const { range, signal } = options
-  const bytes = await within(waitMs, { site: name, what: `get ${key}`, signal }, (ended) => opened.site.get(key, { range, signal: ended }))
+  const { range, released, signal } = options
+  const bytes = await within(waitMs, { site: name, what: `get ${key}`, signal }, (ended) =>
+    opened.site.get(key, { range, released, signal: ended }),
+  )
   if (options.sha256 !== undefined && options.range === undefined && sha256(bytes) !== options.sha256) {
     throw new SiteError(name, "site/corrupt", `get ${key}: the bytes do not have the SHA-256 ${options.sha256}`)
   }

@@ -20,13 +20,15 @@ export interface ExamineOptions {
   readonly signal: AbortSignal
   /** How long a commit says that it is, where one does. */
   readonly length?: number | undefined
+  /** As for a site's get. */
+  readonly released?: boolean | undefined
 }
 
 /** Reads one site's copy and judges it by its name. The bytes are the caller's, who may release them. */
 export async function examine({ opened }: VaultSite, key: string, options: ExamineOptions): Promise<Uint8Array | Flaw> {
-  const { signal, length } = options
+  const { signal, length, released } = options
   try {
-    const bytes = await opened.site.get(key, { signal })
+    const bytes = await opened.site.get(key, { signal, released })
     if (fitsName(key, bytes)) return bytes
     const found = bytes.length
     release(bytes)

@@ -86,6 +86,7 @@ Relative paths in flags and variables start in the working directory. A variable
 
 const configRules = `- \`durable.providers\` is at most \`durable.copies\`.
 - \`reuseDays\` of a class is at most its \`days\`.
+- Every class keeps for at least \`retention.min\` and at most \`retention.max\` days.
 - Tiers whose objects must be thawed before they can be read (\`GLACIER\`, \`DEEP_ARCHIVE\`) or that are kept in one zone (\`ONEZONE_IA\`, \`EXPRESS_ONEZONE\`) are refused. All tiers of GCS can be read at once.
 - No two sites keep their packs in the same directory or bucket, and \`keys\` is another bucket than \`bucket\`.
 - A database's password is a secret reference as any other.`
@@ -98,6 +99,7 @@ const jobRules = `- \`class\`, every one of \`sites\` and the \`database\` exist
 - \`mode: archive\` takes a directory, \`cdrs\` or \`csv\`. A directory then needs a \`template\` that holds \`{yyyy}\`, \`{MM}\` or \`{Mon}\`, and \`{dd}\`, and either \`{account}\` in it or an \`account\` beside it.
 - \`mode: state\` takes a directory, \`sqlite\`, \`command\` or \`database\`. A directory then needs an \`account\`, and takes no \`template\`, \`timezone\` or \`settle\`; there is no \`afterExpiry\`.
 - A directory has a \`path\`, or a \`profile\` and the name of one of its directories in \`files\`: then \`path\`, \`template\`, \`settle\`, \`exclude\` and \`account\` are the profile's where the job does not say them. See [profiles.md](profiles.md).
+- \`retention.promote\` is for \`mode: state\`, and each of its classes keeps for longer than the one before; no account has one of them. Every class that the job names is within its \`retention.min\` and \`retention.max\`. See [howto-retention.md](howto-retention.md).
 - The account \`catalog\` is reserved.`
 
 // Keys whose own keys stand on another page.

@@ -107,9 +107,6 @@ export const scheduleSchema = z
     examples: ["*/30 * * * *"],
   })
 
-/** When a job runs, with defaults filled in. */
-export type ScheduleSettings = z.output<typeof scheduleSchema>
-
 function hasNoIssues({ issues }: z.core.ParsePayload): boolean {
   return issues.length === 0
 }

@@ -1,8 +1,5 @@
 import { dirname } from "node:path"
 import { ConfigError } from "../errors.ts"
-import { cdrCompareMsDefault, cdrSource } from "../source/cdr.ts"
-import { csvSource } from "../source/csv.ts"
-import { databaseSource } from "../source/database.ts"
 import { openSource } from "../source/open.ts"
 import { mergeProfile, tenancyOf } from "../source/profile.ts"
 import type { Source } from "../source/source.ts"
@@ -15,7 +12,7 @@ import { loadProfile } from "./profiles.ts"
 /** Tables of a database that are read at once, where the job does not say. */
 const readersDefault = 8
 
-/** The source of a job, with what the configuration and its profile say of it. */
+/** The source of a job, with what the configuration and its profile say of it. Only the code of its kind is loaded. */
 export async function jobSource(job: Job, loaded: Loaded, io: Io): Promise<Source> {
   const { source } = job
   if (source.kind !== "database" && source.kind !== "cdrs" && source.kind !== "csv")
@@ -27,15 +24,18 @@ export async function jobSource(job: Job, loaded: Loaded, io: Io): Promise<Sourc
     const rules = mergeProfile(profile, overrides).csv?.[name]
     if (rules === undefined)
       throw new ConfigError("config/not-found", `${job.name}: the profile ${profile.platform} has no csv entry ${name}`)
+    const { csvSource } = await import("../source/csv.ts")
     return csvSource({ name, rules: { ...rules, ...(path !== undefined && { path }) }, single: source.account, timezone })
   }
   const { database: name, like = name } = source
   const open = databaseNamed(loaded, name, io)
   if (source.kind === "cdrs") {
     const { timezone = "UTC" } = source
+    const { cdrCompareMsDefault, cdrSource } = await import("../source/cdr.ts")
     const settings = { name, profile: mergeProfile(profile, overrides), database: like, timezone, compareMs: cdrCompareMsDefault }
     return cdrSource(settings, open)
   }
   const { capture = ["accounts"], readers = readersDefault } = source
+  const { databaseSource } = await import("../source/database.ts")
   return databaseSource({ name, tenancy: tenancyOf(profile, like, overrides), ways: capture, readers }, open)
 }

@@ -278,6 +278,18 @@ describe("two implementations of the post-quantum half", () => {
     testHybrid(libraryKem)
   })
 
+  test("each opens what the other sealed", () => {
+    const seed = new Uint8Array(32).fill(7)
+    expect(Buffer.from(nativeKem.publicKey(seed)).equals(libraryKem.publicKey(seed))).toBe(true)
+    for (const [one, other] of [
+      [nativeKem, libraryKem],
+      [libraryKem, nativeKem],
+    ] as const) {
+      const { secret, ciphertext } = one.encapsulator(other.publicKey(seed))()
+      expect(Buffer.from(other.decapsulator(seed)(ciphertext)).equals(secret)).toBe(true)
+    }
+  })
+
   test("the library takes over, with the reason, wherever the native one is wrong or missing", () => {
     const wrongSecret = (secret: Uint8Array) => Uint8Array.from(secret, (byte, i) => (i === 31 ? byte ^ 1 : byte))
     const broken = {
@@ -286,7 +298,7 @@ describe("two implementations of the post-quantum half", () => {
         ...nativeKem,
         decapsulator: (seed: Uint8Array) => (ciphertext: Uint8Array) => wrongSecret(nativeKem.decapsulator(seed)(ciphertext)),
       },
-      "secret opened by the library differs": {
+      "secret opened differs": {
         ...nativeKem,
         encapsulator: (key: Uint8Array) => () => {
           const { secret, ciphertext } = nativeKem.encapsulator(key)()

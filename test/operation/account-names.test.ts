@@ -68,6 +68,11 @@ test("what was kept under a customer's name, before its id was known, is the sam
   await capture(lab, { "c-1": ["maple.example"] })
   expect((await meant(lab, "maple.example")).toSorted()).toEqual(["c-1", "maple.example"])
   expect(await meant(lab, "c-1")).toEqual(["c-1"])
+  await capture(lab, { "c-2": ["maple.example"] })
+  const [own] = lab.world().catalog.all("SELECT account FROM account WHERE stable_id = 'maple.example'")
+  const hint = `say which, by its id; what was kept under the name itself is ${String(own?.account)}`
+  await expect(meant(lab, "maple.example")).rejects.toMatchObject({ hint })
+  expect(await meant(lab, String(own?.account))).toEqual(["maple.example"])
 })
 
 test("a name stands for whom it was given last, and its former owner is no account that was left out", () => {

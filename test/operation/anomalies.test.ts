@@ -307,7 +307,9 @@ test("a table that is still empty makes every run partial, and the doctor says s
       anomalies: [{ kind: "emptied-table", numbers: { tables: 1 } }],
     })
     expect(report.warnings).toEqual([`public.v_extensions: holds no row${when.trimEnd()}, and held 20 before`])
-    expect(await doctor()).toEqual(["switch-config, since 2031-03-04T14:00:00.000Z: 1 table that held rows holds none; nothing of it expires"])
+    expect(await doctor()).toEqual([
+      "switch-config, since 2031-03-04T14:00:00.000Z: 1 table that held rows holds none; nothing of it expires",
+    ])
   }
   await lift(lab, (await openIds(lab))[0] ?? "")
   expect(await run(0)).toMatchObject({ outcome: "ok", warnings: [] })

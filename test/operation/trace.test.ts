@@ -1,4 +1,4 @@
-import { mkdir, readdir, utimes, writeFile } from "node:fs/promises"
+import { mkdir, readdir, rm, utimes, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { expect, test } from "vitest"
 import { escapeField } from "../../src/database/rows.ts"
@@ -185,6 +185,29 @@ test("a recording that is kept under a customer's name is found for a row that i
   await lab.run({ name: "cdrs", dataset: "cdrs" }, callRecords([{ stableId: acme, table: cdr, cut: 9, rows }]))
   const { calls } = await search(lab, { of: ["5550100"], accounts: [acme] })
   expect(calls[0]?.recordings).toMatchObject([{ state: "kept", kept: { path: `${path}/call-1.mp3` } }])
+})
+
+test("voicemail that a row points at is found in a whole, unless its name is given to one message after another", async () => {
+  await using lab = await openLab({ pool })
+  const root = join(lab.directory, "voicemail")
+  const box = "default/maple.example/1001"
+  const message = "msg_0f1e2d3c-4b5a-4978-8796-000000000001.wav"
+  await mkdir(join(root, box), { recursive: true })
+  for (const name of [message, "msg0003.wav"]) await writeFile(join(root, box, name), "please call back")
+  const voicemail = { name: "voicemail", dataset: "voicemail", mode: "state" as const }
+  await lab.run(voicemail, { kind: "directory", path: root, account: "mixed" })
+  await rm(join(root, box, message))
+  lab.clock.advance(24 * 3_600_000)
+  await lab.run(voicemail, { kind: "directory", path: root, account: "mixed" })
+  const folder = `/var/lib/freeswitch/storage/voicemail/${box}`
+  const rows = [message, "msg0003.wav"].map((name) => call(name, "5550100", "1001", { path: folder, name }))
+  await lab.run({ name: "cdrs", dataset: "cdrs" }, callRecords([{ stableId: acme, table: cdr, cut: 9, rows }]))
+  const until = new Date("2031-03-03T23:00:00Z")
+  const { calls, report } = await search(lab, { of: ["5550100"], until })
+  const byId = new Map(calls.map(({ row, recordings }) => [row.xml_cdr_uuid, recordings]))
+  expect(byId.get(message)).toMatchObject([{ state: "kept", dataset: "voicemail", kept: { path: `${box}/${message}` } }])
+  expect(byId.get("msg0003.wav")).toMatchObject([{ state: "not-kept" }])
+  expect(report).toMatchObject({ datasets: ["cdrs"], recordings: { kept: 1, others: 1 } })
 })
 
 test("a recording of another customer with the same name is not taken for it", async () => {

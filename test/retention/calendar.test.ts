@@ -89,7 +89,8 @@ test("each agent's dataset has a calendar of its own, by name, and days are thos
     commitOf("b", 0, ["q"], { dataset: "cdrs", acceptedAt: late }),
     commitOf("c", 0, ["p"], { agent: "pbx-0" }),
   ]
-  const calendars = calendarsOf(factsOf(1, commits), "Europe/Berlin")
+  const calendars = calendarsOf(factsOf(30, commits), "Europe/Berlin")
+  expect(calendars[0]?.drops[0]?.when).toBe("2031-02-08")
   expect(calendars.map(({ agent, dataset }) => `${dataset} ${agent}`)).toEqual(["cdrs pbx-1", "switch-config pbx-0", "switch-config pbx-1"])
   expect(calendars[0]?.days).toEqual([{ day: "2031-01-02", class: "state-35" }])
   expect(calendarsOf(factsOf(1, []), "UTC")).toEqual([])

@@ -36,6 +36,7 @@ test.each([
     { class: own, bounds: [{ min: 28, max: 400 }] },
     { days: 400, by: "class", reason: "class cdrs-400" },
   ],
+  ["what is as short as it may be stays", { class: own, bounds: [{ min: 400 }] }, { days: 400, by: "class", reason: "class cdrs-400" }],
 ])("%s", (_, rules, expected) => {
   expect(keepDays(rules)).toEqual(expected)
 })

@@ -118,6 +118,14 @@ describe("what is kept beyond its time", () => {
     expect(expiry.pack({ ...old, key: "r" }).reasons).toEqual([{ kind: "newest", text: "the newest snapshot of switch-config of pbx-1" }])
   })
 
+  test("the newest is the one that a site had last, and of several at once the last of the log", () => {
+    const early = commitOf("early", 9, ["p"], { acceptedAt: day(1) })
+    const late = commitOf("late", 3, ["q"], { acceptedAt: day(2) })
+    const last = commitOf("last", 5, ["r"], { acceptedAt: day(2) })
+    const expiry = new Expiry(factsOf(1000, [last, late, early]))
+    expect(["p", "q", "r"].map((key) => expiry.pack({ ...old, key }).verdict)).toEqual(["drop", "drop", "keep"])
+  })
+
   test("the newest snapshot is all commits of its run", () => {
     const parts = [commitOf("a", 0, ["p"], { run: "long" }), commitOf("b", 1, ["q"], { run: "long" })]
     const expiry = new Expiry(factsOf(1000, parts))

@@ -2,7 +2,7 @@ import fc from "fast-check"
 import type { ExpiryFacts, KeptCommit, StoredPack } from "../../src/retention/expiry.ts"
 
 export const dayMs = 86_400_000
-export const start = Date.parse("2031-01-01T00:00:00Z")
+const start = Date.parse("2031-01-01T00:00:00Z")
 
 export function day(n: number): Date {
   return new Date(start + n * dayMs)

@@ -1,9 +1,13 @@
 import { describe, expect, test } from "vitest"
 import { addAccounts } from "../../src/catalog/accounts.ts"
+import { rememberProof } from "../../src/catalog/proofs.ts"
+import { timestamp } from "../../src/clock.ts"
+import { sha256 } from "../../src/digest.ts"
 import { SiteError } from "../../src/errors.ts"
 import { type Commit, decodeCommit, encodeControlCommit, type HoldRecord } from "../../src/format/commit.ts"
+import { commitKey } from "../../src/format/names.ts"
+import { decodeTrust, encodeTrust } from "../../src/format/trust.ts"
 import { accountToHold, holdsIn, holdToLift, liftHold, ownHolds, placeHold, readHolds, refuseNoScope } from "../../src/operation/hold.ts"
-import { readLogs } from "../../src/operation/logs.ts"
 import { readRetention } from "../../src/operation/retention.ts"
 import { Expiry } from "../../src/retention/expiry.ts"
 import { memorySite } from "../../src/site/memory.ts"
@@ -160,20 +164,77 @@ describe("of what logs say", () => {
   })
 })
 
-test("what the logs say of retention: a site that cannot be read, or a gap, is a doubt, and nothing may go", async () => {
-  await using lab = await openLab({ pool })
-  const path = lab.directory
-  await lab.run({ mode: "state" }, { kind: "directory", path, account: "platform", exclude: ["**/*"] })
-  const facts = await readRetention(lab.world())
-  expect(facts).toMatchObject({ doubts: [], commits: [{ agent: "pbx-1", dataset: "switch-config", complete: true }] })
-  expect(facts.days.get("standard-90")).toBe(90)
+describe("what the logs say of retention", () => {
+  const nothing = (lab: Lab) => ({ kind: "directory" as const, path: lab.directory, account: "platform", exclude: ["**/*"] })
 
-  const [first, ...others] = lab.world().vault.sites
-  if (first === undefined) throw new Error("no site")
-  const away = { ...first, opened: { ...first.opened, site: silent(first.opened.site) } }
-  const doubtful = await readRetention(lab.world({ sites: [away, ...others] }))
-  expect(doubtful.doubts).toEqual([expect.stringContaining("the log of pbx-1 was not read whole"), expect.stringContaining("pbx-2")])
-  const late = { ...doubtful, now: new Date("2099-01-01T00:00:00Z") }
-  expect(late.commits.map((commit) => new Expiry(late).commit(commit).verdict)).toEqual(["keep"])
-  expect((await readLogs(lab.world())).length).toBe(2)
+  test("a site that cannot be read is a doubt, and nothing may go", async () => {
+    await using lab = await openLab({ pool })
+    await lab.run({ mode: "state" }, nothing(lab))
+    const facts = await readRetention(lab.world())
+    expect(facts).toMatchObject({ doubts: [], commits: [{ agent: "pbx-1", dataset: "switch-config", complete: true }] })
+    const [first, ...others] = lab.world().vault.sites
+    if (first === undefined) throw new Error("no site")
+    const away = { ...first, opened: { ...first.opened, site: silent(first.opened.site) } }
+    const doubtful = await readRetention(lab.world({ sites: [away, ...others] }))
+    expect(doubtful.doubts).toEqual([
+      expect.stringContaining("the log of pbx-1 was not read whole"),
+      expect.stringContaining("the log of pbx-2 was not read whole"),
+    ])
+    const late = { ...doubtful, now: new Date("2099-01-01T00:00:00Z") }
+    expect(late.commits.map((commit) => new Expiry(late).commit(commit).verdict)).toEqual(["keep"])
+  })
+
+  test("so is an object in a log that is not understood, and a place in it that no commit has", async () => {
+    const clock = { now: () => new Date("2031-03-04T12:00:00Z") }
+    const objects = new Map()
+    await using lab = await openLab({ pool, sites: { a: memorySite("a", clock, objects) } })
+    const one = { durable: { copies: 1, providers: 1 } }
+    for (const _ of [1, 2]) await lab.run({ mode: "state" }, nothing(lab), one)
+    const doubts = async () => (await readRetention(lab.world(one))).doubts
+    expect(await doubts()).toEqual([])
+    const bytes = Buffer.from("of another release")
+    objects.set(commitKey("pbx-1", 3, bytes), { bytes, sha256: sha256(bytes), storedAt: clock.now() })
+    expect(await doubts()).toEqual([expect.stringMatching(/^v1\/pbx-1\/log\/000000000003-.*: not believed: /)])
+    objects.delete(commitKey("pbx-1", 3, bytes))
+    objects.delete([...objects.keys()].find((key) => key.startsWith("v1/pbx-1/log/000000000001")))
+    expect(await doubts()).toEqual(["log of pbx-1: 1 commit not at the sites asked: they are at other sites, or lost"])
+  })
+
+  test("a class counts as long as its longest definition, and a proof only where nothing was found wrong", async () => {
+    await using lab = await openLab({ pool })
+    const [list] = lab.trust
+    if (list === undefined) throw new Error("no trust list")
+    const shorter = { ...list, body: { ...list.body, n: 2, classes: { "standard-90": { days: 30, reuseDays: 0, tier: {} } } } }
+    const proof = { dataset: "cdrs", time: "2031-03-04T12:00:00.000Z", rung: "hashed", commit: "a" }
+    const world = lab.world()
+    rememberProof(world.catalog, { ...proof, outcome: "ok" })
+    rememberProof(world.catalog, { ...proof, outcome: "findings", commit: "b" })
+    const facts = await readRetention({ ...world, trust: [list, shorter] })
+    expect(facts.days).toEqual(
+      new Map([
+        ["mixed-28", 28],
+        ["standard-90", 90],
+      ]),
+    )
+    expect(facts.proven).toEqual([{ commit: "a", rung: "hashed" }])
+  })
+
+  test("what an agent writes once the root has removed it holds nothing and keeps nothing, and stops everything", async () => {
+    await using lab = await openLab({ pool })
+    const [list] = lab.trust
+    if (list === undefined) throw new Error("no trust list")
+    const agents = list.body.agents.filter(({ id }) => id === "pbx-1")
+    const removal = encodeTrust({ ...list.body, n: 2, prev: list.sha256, created: timestamp(lab.clock.now()), agents }, lab.root)
+    const reader = { ...lab.world(), trust: [list, decodeTrust(removal, lab.root.fingerprint)] }
+    lab.clock.advance(2 * dayMs)
+    const world = lab.world({ agent: "pbx-2" })
+    const { log } = await ownHolds(world)
+    await placeHold(world, log, { dataset: "cdrs", by: "Eve", reason: "trust me" })
+    await lab.run({ mode: "state" }, nothing(lab), { agent: "pbx-2" })
+    expect(await readHolds(lab.world())).toHaveLength(1)
+    expect(await readHolds(reader)).toEqual([])
+    const facts = await readRetention(reader)
+    expect(facts).toMatchObject({ holds: [], commits: [] })
+    expect(facts.doubts.length).toBeGreaterThan(0)
+  })
 })

@@ -1,10 +1,14 @@
 import { mkdirSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { describe, expect, test } from "vitest"
+import { rememberAccountNames } from "../../src/catalog/memory.ts"
 import { type BackupCommit, isBackup } from "../../src/format/commit.ts"
 import { readHistory } from "../../src/operation/history.ts"
 import { readLogs } from "../../src/operation/logs.ts"
 import { restore } from "../../src/operation/restore.ts"
+import { paintWith } from "../../src/report/paint.ts"
+import { runText } from "../../src/report/run-text.ts"
+import { readStoredRun } from "../../src/report/stored-run.ts"
 import { type Lab, openLab } from "../operation/lab.ts"
 import { sharedPool } from "../operation/lab-pool.ts"
 
@@ -76,6 +80,25 @@ describe("a state job that promotes its runs", () => {
     ])
   })
 
+  test("says so in the run's report, also in the one that is remembered", async () => {
+    await using lab = await openLab({ pool })
+    const report = await lab.run(job, { kind: "directory", path: tree(lab, { "vars.xml": "<include/>" }), account: "platform" })
+    const remembered = readStoredRun(JSON.stringify(report))
+    expect(remembered).toEqual(report)
+    expect(runText(report, { paint: paintWith({ colour: false }), paths: false })[1]).toMatch(
+      /^ {3}kept +400 days, in class state-400, as the first of 2031-03$/,
+    )
+  })
+
+  test("counts the runs of its own dataset only", async () => {
+    await using lab = await openLab({ pool })
+    const source = { kind: "directory" as const, path: tree(lab, { "vars.xml": "<include/>" }), account: "platform" }
+    await lab.run(job, source)
+    await lab.run({ ...job, name: "other", dataset: "other" }, source)
+    await lab.run(job, source)
+    expect((await commitsOf(lab)).map(classesOf)).toEqual([["state-400"], ["state-400"], ["state-35"]])
+  })
+
   test("promotes no run twice for a host that lost its memory", async () => {
     await using lab = await openLab({ pool, now: new Date("2031-02-04T01:00:00Z") })
     const source = { kind: "directory" as const, path: tree(lab, { "vars.xml": "<include/>" }), account: "platform" }
@@ -130,6 +153,14 @@ describe("accounts with a class of their own", () => {
     }
     await lab.run(other, archive(path))
     expect(inventoryClass((await commitsOf(lab)).at(-1))).toBe("standard-90")
+  })
+
+  test("are known by their id where the source still says their name", async () => {
+    await using lab = await openLab({ pool })
+    rememberAccountNames(lab.world().catalog, "8d3e8f3c", ["oak.example"])
+    const byId = new Map([["8d3e8f3c", { name: "mixed-28", days: 28 }]])
+    await lab.run({ accountClasses: byId }, archive(tree(lab, files)))
+    expect(packsByClass((await commitsOf(lab))[0])).toContain("pack mixed-28")
   })
 
   test("are captured again when their class changes, as long as the source holds them, and restored from the new one", async () => {

@@ -4,27 +4,12 @@ import { beginRun, endRun } from "../../src/catalog/runs.ts"
 import { missedSince } from "../../src/catalog/schedule.ts"
 import { catchUpRunsMax, startGraceMs } from "../../src/limits.ts"
 import { type ScheduledJob, type ScheduleEvent, Scheduler } from "../../src/schedule/scheduler.ts"
-import { timetable } from "../../src/schedule/timetable.ts"
 import { Dice } from "../world/dice.ts"
-import { every, hourMs, jobOf, midnight, minuteMs } from "./clockwork.ts"
+import { hourMs, midnight, minuteMs } from "./clockwork.ts"
+import { dueOf, manyJobs } from "./many.ts"
 
 const jobCount = 2000
 const days = 2
-
-/** Jobs as a large host may have them: some by a real calendar, all ways of catching up, some after others. */
-function manyJobs(dice: Dice): ScheduledJob[] {
-  const real = timetable("15 */4 * * *", "Europe/Berlin")
-  return Array.from({ length: jobCount }, (_, index) => {
-    const periodMs = dice.pick([hourMs, 3 * hourMs, 6 * hourMs, 24 * hourMs])
-    const table = index % 50 === 0 ? real : every(periodMs, dice.between(0, 719) * minuteMs)
-    return jobOf(`job-${String(index)}`, table, {
-      catchUp: dice.pick(["latest", "latest", "all", "none"] as const),
-      jitterMs: dice.between(0, 10) * minuteMs,
-      priority: dice.between(0, 100),
-      after: index % 10 === 9 ? [`job-${String(index - 1)}`] : [],
-    })
-  })
-}
 
 interface Begun {
   readonly due: number
@@ -96,15 +81,9 @@ class Days {
   }
 }
 
-function dueOf({ timetable: table }: ScheduledJob, from: number, to: number): number[] {
-  const due: number[] = []
-  for (let next = table.after(from); next !== null && next <= to; next = table.after(next)) due.push(next)
-  return due
-}
-
 test(`${String(jobCount)} jobs over days: each starts the moment it is due, and none is left out`, () => {
   const dice = new Dice("1")
-  const jobs = manyJobs(dice)
+  const jobs = manyJobs(jobCount)
   const all = new Days(dice, jobs, jobCount)
   const end = midnight + 24 * hourMs
   all.work(midnight, end, () => dice.between(1, 20) * minuteMs)
@@ -124,7 +103,7 @@ test(`${String(jobCount)} jobs over days: each starts the moment it is due, and 
 
 test.each([1])("%i: killed and stopped at random, with the clock set back and forth, no due time is run twice or lost", (seed) => {
   const dice = new Dice(String(seed))
-  const jobs = manyJobs(dice)
+  const jobs = manyJobs(jobCount)
   const all = new Days(dice, jobs, 40)
   const end = midnight + days * 24 * hourMs
   let now = midnight

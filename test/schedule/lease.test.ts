@@ -5,7 +5,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { setTimeout as pause } from "node:timers/promises"
-import { afterAll, describe, expect, test } from "vitest"
+import { fileURLToPath } from "node:url"
+import { afterAll, describe, expect, onTestFinished, test, vi } from "vitest"
 import { type Lease, type LeaseOptions, lockState } from "../../src/catalog/lock.ts"
 import { listRuns } from "../../src/catalog/runs.ts"
 import { JobError } from "../../src/errors.ts"
@@ -28,6 +29,7 @@ function fresh(): string {
 }
 
 const expiryMs = 60_000
+const renewMs = 20_000
 
 /** Processes of one machine that come, go, and hang; time passes as it is told. */
 function world() {
@@ -39,7 +41,7 @@ function world() {
       if (other.boot !== self.boot) return other.machine === self.machine ? false : null
       return other.namespace === self.namespace ? !gone.has(other.pid) : null
     }
-    return { machine: { self, isAlive, steadyMs: () => now }, renewMs: 1_000_000, expiryMs }
+    return { machine: { self, isAlive, steadyMs: () => now }, renewMs, expiryMs }
   }
   return {
     options,
@@ -82,13 +84,15 @@ describe("a lease", () => {
     expect(next.fence).toBe(2)
   })
 
-  test("is kept for hours by who is there and says so", () => {
+  test("is kept for hours by who is there and says so", async () => {
+    vi.useFakeTimers()
+    onTestFinished(() => void vi.useRealTimers())
     const { options, pass } = world()
     const path = fresh()
-    using lease = lockState(path, options(1))
+    using _lease = lockState(path, options(1))
     for (let minute = 0; minute < 300; minute++) {
       pass(expiryMs)
-      lease.check()
+      await vi.advanceTimersByTimeAsync(renewMs)
       expect(() => lockState(path, options(2))).toThrow(busy)
     }
   })
@@ -158,7 +162,7 @@ test("this machine knows its processes: those that are there, and those that are
 test("a process that is stopped loses its lease, and when it goes on it cannot write; one that is killed loses it at once", async () => {
   const path = fresh()
   const options = { machine: thisMachine(), renewMs: 10, expiryMs: 200 }
-  const child = spawn(process.execPath, [join(import.meta.dirname, "holder.ts"), path, String(options.expiryMs)], {
+  const child = spawn(process.execPath, [fileURLToPath(new URL("./holder.ts", import.meta.url)), path, String(options.expiryMs)], {
     stdio: ["pipe", "pipe", "inherit"],
   })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()

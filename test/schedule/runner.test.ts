@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers/promises"
 import { expect, test } from "vitest"
 import { Catalog } from "../../src/catalog/catalog.ts"
+import { scheduleProgress } from "../../src/catalog/schedule.ts"
 import type { Sleep } from "../../src/clock.ts"
 import { JobError } from "../../src/errors.ts"
 import { Runner, type RunnerEvent, type RunnerOptions, type RunResult } from "../../src/schedule/runner.ts"
@@ -61,7 +62,17 @@ function day(jobs: readonly ScheduledJob[], work: Work, given: Partial<RunnerOpt
   const lines: string[] = []
   const catalog = given.catalog ?? Catalog.open(":memory:", () => undefined)
   const tell = (event: RunnerEvent) => void lines.push(`${clockText(time.now().getTime())} ${text(event)}`)
-  const options = { concurrency: 5, drainMs: minuteMs, ...given, catalog, clock: time, sleep: time.sleep, signal: stop.signal, tell }
+  const options = {
+    concurrency: 5,
+    drainMs: minuteMs,
+    holds: () => true,
+    ...given,
+    catalog,
+    clock: time,
+    sleep: time.sleep,
+    signal: stop.signal,
+    tell,
+  }
   const runner = new Runner(jobs, { ...options, run: (job, signal) => work(job, signal, time.sleep) })
   const kept = runner.keep()
   return { ...{ time, lines, catalog, runner, kept }, stop: () => stop.abort(new Error("asked to stop")) }
@@ -173,4 +184,15 @@ test("other jobs from now on start when they are due", async () => {
   stop()
   await kept
   expect(lines).toEqual(["01:00 started b", "01:00:01 ended b ok"])
+})
+
+test("one in whose place there is another by now writes nothing down, and ends", async () => {
+  let holds = true
+  const { time, lines, kept, catalog } = day([jobOf("a", every(hourMs))], lasting(10 * minuteMs), { holds: () => holds })
+  await time.until("01:05")
+  holds = false
+  await time.until("01:30")
+  await kept
+  expect(lines).toEqual(["01:00 started a", "01:05:20 stopping a"])
+  expect(scheduleProgress(catalog).get("a")?.begun?.due).toBe(at("01:00"))
 })
