@@ -73,6 +73,16 @@ export const clockLookMs = 20_000
 export const busyRetryMs = 30_000
 /** What is under way when the daemon is asked to end gets this long to do so by itself. */
 export const drainMs = 60_000
+/** A daemon from which its service manager hears nothing for so long hangs, and is started anew. */
+export const watchdogMs = 180_000
+/** One message to the service manager: a datagram on this host. */
+export const notifyTimeoutMs = 15_000
+/** How old metrics may be: a scraper asks every 15 seconds or less often. */
+export const metricsAgeMs = 10_000
+/** Whoever asks for health asks at once, or is cut off. */
+export const healthRequestMs = 5000
+/** Scrapers and people, at once. */
+export const healthConnectionsMax = 32
 /** One configuration or job file: a thousand sites fit; a parser is never given more. */
 export const configBytesMax = 256 * KiB
 /** Nesting of a configuration file; the deepest real key is five down. */
@@ -177,8 +187,8 @@ export const wholeSegmentBytesMax = 128 * KiB
 export const segmentHeaderBytesMax = 4 * KiB
 /** Packs hashed and opened at once by a verification: at most this many times 32 MiB are in memory. */
 export const packsInFlightMax = 2
-/** Packs that a restore fetches from at once: parts of so many hide a round trip across a continent. */
-export const packsRetrievedMax = 16
+/** Packs that a restore fetches from at once, all runs of each together: enough for a site's line, and what a site that freezes costs. */
+export const packsRetrievedMax = 4
 /** Of them together so many bytes: a whole pack for each of two workers, and the next on its way. */
 export const retrievedBytesMax = 48 * MiB
 /** A directory that lost more than this share of its files or bytes since the last run is an anomaly: cleaning up seldom leaves less than a tenth. */

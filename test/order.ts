@@ -3,12 +3,20 @@ import { BaseSequencer, type TestSpecification } from "vitest/node"
 /** The files that take longest, the longest first. */
 const longest = [
   "test/fault/crash",
-  "test/fault/calls",
   "test/database/killed",
-  "test/fault/partial",
+  "test/fault/calls",
   "test/fault/runs",
-  "test/fault/stale",
-  "test/operation/database-killed",
+  "test/database/property",
+  "test/database/property-limits",
+  "test/operation/repair",
+  "test/operation/honesty",
+  "test/fault/outages",
+  "test/fault/partial",
+  "test/database/mariadb",
+  "test/operation/database-account",
+  "test/database/postgres-snapshot",
+  "test/cli/process",
+  "test/fault/kill",
   "test/simulation/month",
 ]
 

@@ -5,7 +5,7 @@ import { join } from "node:path"
 const memory = "/dev/shm"
 const prefix = "holdline-tests-"
 /** Many times what the tests have at once. */
-const roomBytes = 4 * 1024 ** 3
+const roomBytes = 2 * 1024 ** 3
 
 let folder: string | undefined
 

@@ -73,6 +73,12 @@ export const commands: readonly Listed[] = [
     load: async () => (await import("./alarm.ts")).addAlarmCommands,
   },
   {
+    name: "metrics",
+    group: "Backups",
+    summary: "print how everything stands, for Prometheus",
+    load: async () => (await import("./metrics.ts")).addMetricsCommand,
+  },
+  {
     name: "find",
     group: "Getting data back",
     summary: "find a file or calls in all snapshots",
@@ -143,6 +149,12 @@ export const commands: readonly Listed[] = [
     group: "Setting up",
     summary: "test whom this host tells when something is wrong",
     load: async () => (await import("./notify.ts")).addNotifyCommands,
+  },
+  {
+    name: "service",
+    group: "Setting up",
+    summary: "let systemd keep `holdline serve` running",
+    load: async () => (await import("./service.ts")).addServiceCommands,
   },
   {
     name: "source",

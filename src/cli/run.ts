@@ -35,7 +35,11 @@ async function runJobs(names: readonly string[], bench: Bench): Promise<void> {
   const loaded = await bench.load()
   const outcomes: object[] = []
   for (const name of new Set(names)) {
-    if (bench.signal.aborted) break
+    if (bench.signal.aborted) {
+      const { reason } = bench.signal
+      bench.ends(outcomes.length === 0 ? sayFailure(reason, bench, bench.flags) : exitOfAbort(reason))
+      break
+    }
     const renderer = rendererFor(bench, name)
     try {
       await using session = await openAgent(loaded, name, bench.io(renderer))

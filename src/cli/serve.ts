@@ -1,5 +1,6 @@
 import { join } from "node:path"
 import type { Command } from "commander"
+import type { Catalog } from "../catalog/catalog.ts"
 import { lockState } from "../catalog/lock.ts"
 import { timestamp } from "../clock.ts"
 import { BackupError, ConfigError } from "../errors.ts"
@@ -9,6 +10,7 @@ import { visible } from "../report/visible.ts"
 import { Runner, type RunnerEvent, type RunResult } from "../schedule/runner.ts"
 import type { ScheduledJob } from "../schedule/scheduler.ts"
 import type { Loaded } from "../wiring/config.ts"
+import { lookOnce, pingDeadman } from "../wiring/notify.ts"
 import { prepareState } from "../wiring/state.ts"
 import { openAgent, openCatalog } from "../wiring/world.ts"
 import type { Bench } from "./bench.ts"
@@ -64,14 +66,52 @@ async function serve(bench: Bench): Promise<void> {
     }
   }
   const stopListening = bench.onHangup(() => void reload())
+  const ending = new AbortController()
+  const watching = watch(() => loaded, { bench, log, catalog, signal: AbortSignal.any([signal, ending.signal]) })
   try {
     log.say("serving", { jobs: scheduledJobs(loaded).length, state })
+    if (loaded.config.notify === undefined)
+      log.say("notice", { message: "notify is not configured: nobody is told when something is wrong" })
     for (const [name, { message }] of loaded.invalidJobs) log.say("invalid-job", { job: name, message })
     await runner.keep()
     lease.lost.throwIfAborted()
     log.say("stopped", {})
   } finally {
     stopListening()
+    ending.abort()
+    await watching
+  }
+}
+
+const lookEveryMs = 60_000
+
+interface Watching extends Running {
+  readonly catalog: Catalog
+}
+
+/** Looks every minute what is wrong, and tells whom it concerns; what a look fails for is said, and the next one comes. */
+async function watch(current: () => Loaded, { bench, log, catalog, signal }: Watching): Promise<void> {
+  const io = { ...bench.io({ tell: (event) => log.notice("", noticeText(event)) }), signal }
+  let askedMs = Number.NEGATIVE_INFINITY
+  while (!signal.aborted) {
+    const loaded = current()
+    const { notify } = loaded.config
+    try {
+      if (notify !== undefined) {
+        await lookOnce(loaded, catalog, io)
+        const now = bench.clock.now().getTime()
+        if (notify.deadman !== undefined && Math.abs(now - askedMs) >= notify.deadman.every) {
+          await pingDeadman(loaded, io)
+          askedMs = now
+        }
+      }
+      await bench.sleep(lookEveryMs, { signal })
+    } catch (error) {
+      if (signal.aborted) return
+      if (!(error instanceof BackupError)) throw error
+      log.say("look-failed", { code: error.code, message: error.message })
+      await bench.sleep(lookEveryMs, { signal }).catch(() => undefined)
+    }
   }
 }
 

@@ -15,6 +15,7 @@ import { durationSchema } from "../source/duration.ts"
 import { sourceSettings } from "../source/settings.ts"
 import { isTimeZone } from "../time-zone.ts"
 import { parseSize } from "../units.ts"
+import { listenSchema } from "./listen.ts"
 import { notifySchema } from "./notify-schema.ts"
 import { configRetention, jobRetention } from "./retention.ts"
 import { configRules, jobRules } from "./rules.ts"
@@ -189,6 +190,7 @@ export const configSchema = z
         examples: [{ pbx: { kind: "postgres", host: "/run/postgresql", name: "fusionpbx", user: "holdline" } }],
       }),
     notify: notifySchema.optional(),
+    listen: listenSchema.optional(),
     witness: z
       .array(
         z.strictObject({

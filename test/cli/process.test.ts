@@ -69,6 +69,12 @@ describe("a run that is asked to end", () => {
     expect(err).toContain("time limit reached")
   })
 
+  test("by --timeout before the first job begins ends with 124 too, and says so", async () => {
+    const { exit, out, err } = await holdline(["run", "hello", "--timeout", "1ms"], { cwd: root })
+    expect(exit, out + err).toBe(124)
+    expect(out + err).toMatch(/time limit|--timeout/)
+  })
+
   test("starts no further job", async () => {
     const { exit, out } = await holdline(["run", "slow", "hello", "--timeout", "500ms"], { cwd: root })
     expect(exit).toBe(124)

@@ -41,6 +41,7 @@ test("a map lists the keys below it, the whole configuration too", () => {
     "sites",
     "databases",
     "notify",
+    "listen",
     "witness",
   ])
   expect(explain("job.objective").children.map(({ key }) => key)).toEqual(["rpo", "rto"])

@@ -13,7 +13,7 @@ const configCases: readonly Case[] = [
     "agent: pbx-fra-1",
     "agent: pbx-fra-1\nhooks: {}",
     [
-      '4:1: unknown key "hooks": expected "version", "agent", "state", "trust", "signingKey", "spool", "ledger", "durable", "classes", "retention", "sites", "databases", "notify" or "witness"',
+      '4:1: unknown key "hooks": expected "version", "agent", "state", "trust", "signingKey", "spool", "ledger", "durable", "classes", "retention", "sites", "databases", "notify", "listen" or "witness"',
     ],
   ],
   ["a misspelt key of a site", "zone: fra-2", "zoen: fra-2", ['14:76: unknown key "zoen": did you mean "zone"?']],

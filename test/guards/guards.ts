@@ -782,6 +782,13 @@ const home: readonly Guard[] = [
     only: "killed restore",
   },
   {
+    name: "memory is used again only by who was given it back once",
+    file: "src/memory.ts",
+    find: "if (taken.delete(buffer)) rooms.push(buffer)",
+    replace: "rooms.push(buffer)",
+    tests: ["test/memory.test.ts"],
+  },
+  {
     name: "a site is gone back to only where that pays",
     file: "src/operation/route.ts",
     find: "|| this.#paysToReturn(site, next)",
@@ -1405,6 +1412,65 @@ const watch: readonly Guard[] = [
   },
 ]
 
+const schedule: readonly Guard[] = [
+  {
+    name: "schedule: who has lost the lease puts no commit",
+    file: "src/operation/publish.ts",
+    find: "durable: vault.durable, guard: () => lease.check() }",
+    replace: "durable: vault.durable }",
+    tests: ["test/schedule/lease.test.ts"],
+  },
+  {
+    name: "schedule: a lease is taken from a process that is gone",
+    file: "src/catalog/lock.ts",
+    find: "if (machine.isAlive(holder) === false) return null",
+    replace: "",
+    tests: ["test/schedule/lease.test.ts"],
+  },
+  {
+    name: "schedule: a lease is not taken from one who says that it is there",
+    file: "src/catalog/lock.ts",
+    find: "return silentMs > expiryMs ? null : holder",
+    replace: "return silentMs >= 0 ? null : holder",
+    tests: ["test/schedule/lease.test.ts"],
+  },
+  {
+    name: "schedule: a daemon in whose place there is another writes nothing down",
+    file: "src/schedule/runner.ts",
+    find: "if (!this.#options.holds()) return",
+    replace: "",
+    tests: ["test/schedule/runner.test.ts"],
+  },
+  {
+    name: "schedule: a run that has ended is not run again after a kill",
+    file: "src/schedule/scheduler.ts",
+    find: "if (hasEndedSince(catalog, job.name, begun.at)) {",
+    replace: "if (begun.at < 0) {",
+    tests: ["test/schedule/scheduler.test.ts"],
+  },
+  {
+    name: "schedule: a run that kills the process each time is given up",
+    file: "src/schedule/scheduler.ts",
+    find: " || begun.attempts >= dueAttemptsMax",
+    replace: "",
+    tests: ["test/schedule/scheduler.test.ts"],
+  },
+  {
+    name: "schedule: what waited is set down before what is newer",
+    file: "src/schedule/scheduler.ts",
+    find: 'while (standing.waiting.length > 0) this.#drop(standing, running === null ? "waiting" : "running")',
+    replace: "standing.waiting = []",
+    tests: ["test/schedule/scheduler.test.ts", "test/schedule/days.test.ts"],
+  },
+  {
+    name: "schedule: a clock that was far ahead silences no job",
+    file: "src/schedule/scheduler.ts",
+    find: "if (standing.handled > now + clockBackMaxMs) this.#setBack(standing, now)",
+    replace: "",
+    tests: ["test/schedule/scheduler.test.ts"],
+  },
+]
+
 export const guards: readonly Guard[] = [
   ...sites,
   ...memory,
@@ -1418,4 +1484,5 @@ export const guards: readonly Guard[] = [
   ...records,
   ...retention,
   ...watch,
+  ...schedule,
 ]

@@ -190,6 +190,15 @@ describe("when the clock is set", () => {
     expect(missed("cdrs")).toEqual(["02:00-04:00 3 down"])
   })
 
+  test("forwards, what waited for its turn is remembered before what is newer", () => {
+    const { starts, ends, missed } = schedulerOf([jobOf("a", every(24 * hourMs, hourMs)), jobOf("b", hourly)], { concurrency: 1 })
+    expect(starts("01:00")).toEqual(["a 01:00"])
+    expect(starts("04:30")).toEqual([])
+    expect(missed("b")).toEqual(["01:00-01:00 1 waiting", "02:00-03:00 2 down"])
+    ends("a", "01:00")
+    expect(starts("04:31")).toEqual(["b 04:00"])
+  })
+
   test("back a little, what was run is not run again", () => {
     const { starts, ends, again } = schedulerOf([jobOf("cdrs", hourly)])
     expect(starts("03:00")).toEqual(["cdrs 03:00"])

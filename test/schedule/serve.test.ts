@@ -1,10 +1,12 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
+import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
-import { afterAll, beforeAll, expect, test } from "vitest"
+import { text } from "node:stream/consumers"
+import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import { z } from "zod"
 import { Catalog } from "../../src/catalog/catalog.ts"
 import { beginSchedule, missedSince } from "../../src/catalog/schedule.ts"
@@ -57,6 +59,36 @@ function serve() {
   }
   return { child, lines, said, ended: once(child, "close").then(([code]: unknown[]) => code) }
 }
+
+test("the daemon tells whom it concerns that a job is late, and a dead man's switch that it looks", async () => {
+  const asked: string[] = []
+  const receiver = createServer((request, response) => {
+    void text(request).then((body) => asked.push(`${request.method ?? ""} ${body}`))
+    response.end()
+  }).listen(0, "127.0.0.1")
+  await once(receiver, "listening")
+  const address = receiver.address()
+  if (address === null || typeof address === "string") throw new Error("no port")
+  await writeFile(join(root, "hook.url"), `http://127.0.0.1:${String(address.port)}/`, { mode: 0o600 })
+  const url = { file: join(root, "hook.url") }
+  const notify = { channels: { hook: { kind: "webhook", url } }, critical: ["hook"], warning: ["hook"], deadman: { url } }
+  await mkdir(join(root, "config/conf.d"), { recursive: true })
+  await writeFile(join(root, "config/conf.d/notify.yaml"), JSON.stringify({ notify }))
+  await job("promised", ["/bin/echo", "x"], "objective: {rpo: 1h, rto: 1h}")
+  const daemon = serve()
+  try {
+    await daemon.said("serving")
+    await vi.waitFor(() => expect(asked).toHaveLength(2), { timeout: 30_000 })
+    expect(asked[0]).toContain("CRITICAL: promised: has never run on this host")
+    expect(asked[1]).toBe("GET ")
+  } finally {
+    daemon.child.kill("SIGTERM")
+    await daemon.ended
+    receiver.close()
+    await rm(join(root, "config/conf.d/notify.yaml"))
+    await rm(join(root, "jobs/promised.yaml"))
+  }
+})
 
 test("the daemon runs what was missed in the right order, reads its configuration again, and stops when it is asked to", async () => {
   await job("media", ["/bin/echo", "media"], `schedule: {cron: "${nightly}", after: [database], priority: 90}`)

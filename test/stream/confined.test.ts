@@ -56,6 +56,17 @@ describe("a file that is being written", () => {
     tree.close()
   })
 
+  test("holds its parts in their order, however many are written at once", () => {
+    const { root, tree } = open()
+    const parts = Array.from({ length: 1500 }, (_, index) => Buffer.from(`${String(index)} `))
+    const file = tree.create(Buffer.from("a"))
+    file.write(...parts)
+    file.write(Buffer.from("last"))
+    file.settle(looks)
+    expect(readFileSync(join(root, "a"), "utf8")).toBe(`${Buffer.concat(parts).toString()}last`)
+    tree.close()
+  })
+
   test("never takes away a file that looks like one being written", () => {
     const name = `.holdline-${hash32("a")}`
     const { root, tree } = open()

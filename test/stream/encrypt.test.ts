@@ -11,7 +11,11 @@ const prepared = prepareIdentity(identity)
 const headerBytes = parseHeader(sealed(new Uint8Array(), "all")).length
 const chunk = chunkBytes + tagBytes
 
-function sealed(plaintext: Uint8Array, reopen: Reopen, room = (length: number) => new Uint8Array(length)): Uint8Array {
+function sealed(
+  plaintext: Uint8Array,
+  reopen: Reopen,
+  room: (length: number) => Uint8Array = (length) => new Uint8Array(length),
+): Uint8Array {
   return encrypt(plaintext, { recipients: [identity.recipient], reopen, random: systemRandom }, room)
 }
 
