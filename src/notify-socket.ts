@@ -1,4 +1,4 @@
-import { BackupError } from "./errors.ts"
+import { BackupError, JobError, reasonOf } from "./errors.ts"
 import { notifyTimeoutMs } from "./limits.ts"
 import { startProgram } from "./program.ts"
 
@@ -35,7 +35,14 @@ export function serviceManager({ env, pids, tell }: ServiceManagerOptions): Serv
     const { signal } = new AbortController()
     const program = startProgram(["systemd-notify", state], { environment, signal, timeoutMs: notifyTimeoutMs })
     program.stdout.resume()
-    await program.succeeded()
+    try {
+      await program.succeeded()
+    } catch (cause) {
+      throw new JobError("job/command", `the service manager was not told ${state}: ${reasonOf(cause)}`, {
+        cause,
+        hint: "it waits for that: install systemd-notify, or start this without NOTIFY_SOCKET",
+      })
+    }
   }
   return {
     ready: () => say("READY=1"),

@@ -159,6 +159,7 @@ export class TraceWork {
     try {
       await work.bring(places.contents(), items)
       await work.flush()
+      await work.settled()
       work.finish()
     } finally {
       await this.#world.pool.abandon()

@@ -167,9 +167,10 @@ function sameIdentity(before: NonNullable<FileStamp["identity"]>, after: FileSta
 
 /**
  * Gives the part's SHA-256. What one read brings whole, as it does nearly every file, is hashed in one call: a hash object for each of
- * many small files keeps the collector busy for longer than hashing them takes.
+ * many small files keeps the collector busy for longer than hashing them takes. What came with its digest is not hashed again.
  */
 function readContent(part: PartPlan, file: OpenFile, layout: Layout): Digest {
+  const known = "bytes" in part.from ? part.from.sha256 : undefined
   let hashed: Hash | null = null
   let done = 0
   while (done < part.length) {
@@ -182,10 +183,12 @@ function readContent(part: PartPlan, file: OpenFile, layout: Layout): Digest {
     }
     layout.filled(read)
     done += read
+    if (known !== undefined) continue
     if (read === part.length) return sha256(bytes)
     hashed ??= createHash("sha256")
     hashed.update(bytes)
   }
+  if (known !== undefined) return known
   return hashed === null ? sha256("") : digestOf(hashed.digest("hex"))
 }
 

@@ -112,7 +112,7 @@ function piecePlan(outgoing: Outgoing, part: PartPlan): PackPlan {
 
 function partOf({ id, item }: Outgoing, range: { readonly offset: number; readonly length: number }, bytes?: Uint8Array): PartPlan {
   const common = { id, path: item.path, mode: item.mode, mtimeNs: item.mtimeNs, length: range.length }
-  if (bytes !== undefined) return { ...common, from: { bytes } }
+  if (bytes !== undefined) return { ...common, from: item.content.kind === "bytes" ? { bytes, sha256: item.content.sha256 } : { bytes } }
   if (item.content.kind !== "file") throw new Error(`item ${String(id)} has no file to read`)
   const audio = isAudio(item.path)
   return { ...common, from: { file: item.content.path, offset: range.offset, expected: stampOf(item), audio } }

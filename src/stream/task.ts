@@ -53,6 +53,8 @@ export interface FileStamp {
 
 export interface BytesPart {
   readonly bytes: Uint8Array
+  /** Of these bytes, where whoever gave them had to hash them already: they are not hashed a second time. */
+  readonly sha256?: Digest
 }
 
 export type PartResult = PackedPart | MissedPart

@@ -1,4 +1,4 @@
-import { digestOf } from "../digest.ts"
+import { type Digest, digestOf } from "../digest.ts"
 import type { ItemFlag } from "../source/source.ts"
 import type { MissedPart, PackDone, PackedPart, PackTask, PartExtent, PartPlan, PartResult, SegmentPlan } from "./task.ts"
 
@@ -73,18 +73,22 @@ const isLast = 2
 const isBytes = 4
 const isAudio = 8
 const hasIdentity = 16
+const isHashed = 32
 
 function writePlan(rows: RowWriter, { id, path, mode, mtimeNs, length, from, piece }: PartPlan): void {
   const file = "bytes" in from ? null : from
+  const sha256 = "bytes" in from ? from.sha256 : undefined
   const identity = file?.expected.identity
   rows.number(
     (piece === undefined ? 0 : isPiece | (piece.last ? isLast : 0)) |
       (file === null ? isBytes : file.audio ? isAudio : 0) |
-      (identity === undefined ? 0 : hasIdentity),
+      (identity === undefined ? 0 : hasIdentity) |
+      (sha256 === undefined ? 0 : isHashed),
   )
   for (const value of [id, mode, length, piece?.number ?? 0]) rows.number(value)
   rows.bigint(mtimeNs)
   rows.bytes(path)
+  if (sha256 !== undefined) rows.bytes(Buffer.from(sha256, "latin1"))
   if (file === null) return
   rows.bytes(file.file)
   rows.number(file.offset)
@@ -101,8 +105,9 @@ function* plans({ parts, rows, contents }: Omit<WireSegment, "recipient" | "kind
     const [id, mode, length, number] = [reader.number(), reader.number(), reader.number(), reader.number()]
     const common = { id, mode, length, mtimeNs: reader.bigint(), path: reader.bytes() }
     const piece = (flags & isPiece) === 0 ? {} : { piece: { number, last: (flags & isLast) !== 0 } }
+    const hashed = (flags & isHashed) === 0 ? {} : { sha256: readDigest(reader) }
     if ((flags & isBytes) === 0) yield { ...common, ...piece, from: readFile(reader, flags) }
-    else yield { ...common, ...piece, from: { bytes: contents[content++] ?? new Uint8Array() } }
+    else yield { ...common, ...piece, from: { bytes: contents[content++] ?? new Uint8Array(), ...hashed } }
   }
 }
 
@@ -134,7 +139,11 @@ function readPacked(reader: RowReader): Omit<PackedPart, "flags"> {
     const [segmentOffset, segmentLength, frameOffset] = [reader.number(), reader.number(), reader.number()]
     return { segmentOffset, segmentLength, frameOffset, frameLength: reader.number(), skip: reader.number(), length: reader.number() }
   })
-  return { id, piece, extents, sha256: digests === 0 ? null : digestOf(reader.bytes().toString("latin1")) }
+  return { id, piece, extents, sha256: digests === 0 ? null : readDigest(reader) }
+}
+
+function readDigest(reader: RowReader): Digest {
+  return digestOf(reader.bytes().toString("latin1"))
 }
 
 class RowWriter {
