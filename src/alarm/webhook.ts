@@ -1,4 +1,5 @@
 import { createHmac } from "node:crypto"
+import { anyOf } from "../abort.ts"
 import { AlarmError, reasonOf } from "../errors.ts"
 import type { Secret } from "../secret.ts"
 import { type Channel, sendTimeoutMs } from "./channel.ts"
@@ -114,7 +115,7 @@ async function request(name: string, url: Secret, init: RequestInit & { readonly
     response = await fetch(url.reveal(), {
       ...init,
       redirect: "error",
-      signal: AbortSignal.any([init.signal, AbortSignal.timeout(sendTimeoutMs)]),
+      signal: anyOf(init.signal, AbortSignal.timeout(sendTimeoutMs)),
     })
   } catch (error) {
     init.signal.throwIfAborted()

@@ -2,7 +2,8 @@
 export const schemaVersion = 5
 
 export const schema = `
--- Who an account is to its platform, and the identity it is encrypted to. key_bytes is kept until the key object is registered.
+-- Who an account is to its platform, and the identity it is encrypted to. key_bytes is kept until the key object is registered. A row
+-- is 2 KB: found by its number, it is read at once, and not by way of pages that overflow.
 CREATE TABLE account (
   stable_id  TEXT NOT NULL,
   epoch      TEXT NOT NULL,
@@ -12,7 +13,7 @@ CREATE TABLE account (
   key_bytes  BLOB,
   registered INTEGER NOT NULL,
   PRIMARY KEY (stable_id, epoch, account)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 -- Whose an account is, and its recipient, are asked for each account of a run.
 CREATE INDEX account_id ON account (account);
 

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs"
 import { join } from "node:path"
+import { anyOf } from "../abort.ts"
 import type { Catalog } from "../catalog/catalog.ts"
 import { type Clock, type Sleep, systemSleep } from "../clock.ts"
 import { ConfigError } from "../errors.ts"
@@ -104,7 +105,7 @@ export class Bench {
     const controller = new AbortController()
     const timer = setTimeout(() => controller.abort(new TimeLimitReached(limit)), ms)
     timer.unref()
-    this.#signal = AbortSignal.any([this.#signal, controller.signal])
+    this.#signal = anyOf(this.#signal, controller.signal)
   }
 
   /** Data for people, on stdout. Nothing with --json, whose lines are written by `record`. */

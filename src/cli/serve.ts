@@ -1,5 +1,6 @@
 import { join } from "node:path"
 import type { Command } from "commander"
+import { anyOf } from "../abort.ts"
 import type { Catalog } from "../catalog/catalog.ts"
 import { lockState } from "../catalog/lock.ts"
 import { timestamp } from "../clock.ts"
@@ -17,6 +18,7 @@ import type { Bench } from "./bench.ts"
 import { manual } from "./manual.ts"
 import { noticeText } from "./progress.ts"
 import { scheduledJob } from "./scheduled.ts"
+import { watched } from "./watched.ts"
 
 export function addServeCommand(command: Command, bench: Bench): void {
   command
@@ -45,7 +47,7 @@ async function serve(bench: Bench): Promise<void> {
   await prepareState(state)
   using lease = lockState(join(state, "serve-lock"))
   const log = logOf(bench)
-  const signal = AbortSignal.any([bench.signal, lease.lost])
+  const signal = anyOf(bench.signal, lease.lost)
   using catalog = openCatalog(state, bench.io({ tell: (event) => log.notice("", noticeText(event)) }))
   const runner = new Runner(scheduledJobs(loaded), {
     ...{ catalog, signal, concurrency, drainMs, clock: bench.clock, sleep: bench.sleep },
@@ -65,9 +67,13 @@ async function serve(bench: Bench): Promise<void> {
       log.say("reload-refused", { code: error.code, message: error.message })
     }
   }
-  const stopListening = bench.onHangup(() => void reload())
+  await using front = await watched({
+    ...{ bench, catalog, signal, loaded: () => loaded },
+    failed: (failure) => log.say("unwatched", failure),
+  })
+  const stopListening = bench.onHangup(() => void front.reloading(reload))
   const ending = new AbortController()
-  const watching = watch(() => loaded, { bench, log, catalog, signal: AbortSignal.any([signal, ending.signal]) })
+  const watching = watch(() => loaded, { bench, log, catalog, signal: anyOf(signal, ending.signal) })
   try {
     log.say("serving", { jobs: scheduledJobs(loaded).length, state })
     if (loaded.config.notify === undefined)

@@ -22,7 +22,7 @@ export interface WatchedOptions {
   /** Aborted once nothing begins any more. */
   readonly signal: AbortSignal
   /** The service manager could not be told something, or metrics could not be taken; the daemon goes on. */
-  failed(error: BackupError): void
+  failed(failure: { readonly code: string; readonly message: string }): void
 }
 
 /**
@@ -35,7 +35,7 @@ export async function watched({ bench, catalog, loaded, signal, failed }: Watche
     try {
       await say
     } catch (error) {
-      orFailed(error, failed)
+      failed(failureOf(error))
     }
   }
   const { listen } = loaded().config
@@ -49,10 +49,10 @@ export async function watched({ bench, catalog, loaded, signal, failed }: Watche
             metricsOf(await hostStanding(loaded(), catalog, { version: version(), clock: bench.clock, random: bench.random })),
           )
         },
-        failed: (error) => orFailed(error, failed),
+        failed: (error) => failed(failureOf(error)),
       }),
     )
-  const manager = serviceManager({ env: bench.env, pids: [process.pid, process.ppid], tell: failed })
+  const manager = serviceManager({ env: bench.env, pids: [process.pid, process.ppid], tell: (error) => failed(failureOf(error)) })
   await manager.ready()
   stack.use(manager.watch())
   const stopping = (): void => void attempt(manager.stopping())
@@ -69,7 +69,8 @@ export async function watched({ bench, catalog, loaded, signal, failed }: Watche
   }
 }
 
-function orFailed(error: unknown, failed: WatchedOptions["failed"]): void {
-  if (!(error instanceof BackupError)) throw error
-  failed(error)
+// Not even a bug in what is measured may end the daemon that is; its stack goes to the log.
+function failureOf(error: unknown): Parameters<WatchedOptions["failed"]>[0] {
+  if (error instanceof BackupError) return { code: error.code, message: error.message }
+  return { code: "bug", message: error instanceof Error ? (error.stack ?? error.message) : String(error) }
 }

@@ -1,3 +1,4 @@
+import { anyOf } from "../abort.ts"
 import type { Catalog } from "../catalog/catalog.ts"
 import type { Clock, Sleep } from "../clock.ts"
 import { BackupError, JobError, reasonOf } from "../errors.ts"
@@ -127,7 +128,7 @@ export class Runner {
   async #run({ name, timeLimitMs }: ScheduledJob): Promise<RunResult> {
     const over = new AbortController()
     const ended = new AbortController()
-    const signal = AbortSignal.any([this.#stop.signal, over.signal])
+    const signal = anyOf(this.#stop.signal, over.signal)
     const limit = this.#sleep(timeLimitMs, ended.signal).then(() => {
       const message = `${name}: ended after ${formatDuration(timeLimitMs)}, its time limit`
       over.abort(new JobError("job/time-limit", message, { hint: "the next run goes on where it was; give it more time with `timeLimit`" }))

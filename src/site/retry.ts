@@ -1,3 +1,4 @@
+import { anyOf } from "../abort.ts"
 import type { Sleep } from "../clock.ts"
 import { SiteError } from "../errors.ts"
 import type { Random } from "../random.ts"
@@ -88,7 +89,7 @@ async function repeated<T>(
 // Ends early once patience does: what follows is the last failure.
 async function paused(ms: number, signal: AbortSignal | undefined, patience: AbortSignal, sleep: Sleep): Promise<void> {
   try {
-    await sleep(ms, { signal: signal === undefined ? patience : AbortSignal.any([signal, patience]) })
+    await sleep(ms, { signal: signal === undefined ? patience : anyOf(signal, patience) })
   } catch (error) {
     signal?.throwIfAborted()
     if (!patience.aborted) throw error
@@ -110,7 +111,7 @@ async function* listPersistently<T>(
   attempt: Persistent,
 ): AsyncGenerator<T> {
   const ending = new AbortController()
-  const signal = options?.signal === undefined ? ending.signal : AbortSignal.any([options.signal, ending.signal])
+  const signal = options?.signal === undefined ? ending.signal : anyOf(options.signal, ending.signal)
   const deadline = new Deadlines(listing, policy.callTimeoutMs, options?.signal)
   try {
     const { first, rest } = await attempt(listing.what, options, async () => {

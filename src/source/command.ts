@@ -1,3 +1,4 @@
+import { anyOf } from "../abort.ts"
 import { type Environment, startProgram } from "../program.ts"
 import { isCompressible } from "./audio.ts"
 import type { CommandSettings } from "./settings.ts"
@@ -20,7 +21,7 @@ export function commandSource(settings: CommandSettings, environment: Environmen
 async function* capture(settings: CommandSettings, environment: Environment, options: CaptureOptions): AsyncGenerator<Found> {
   options.signal.throwIfAborted()
   const path = Buffer.from(settings.name)
-  const open = (signal: AbortSignal) => output(settings, environment, AbortSignal.any([signal, options.signal]))
+  const open = (signal: AbortSignal) => output(settings, environment, anyOf(signal, options.signal))
   yield {
     item: {
       stableId: settings.account,

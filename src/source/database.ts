@@ -1,5 +1,6 @@
 import { mkdtemp, rm } from "node:fs/promises"
 import { join } from "node:path"
+import { anyOf } from "../abort.ts"
 import type { Database, SequenceValue, Snapshot } from "../database/database.ts"
 import type { LeadPlace } from "../database/rows.ts"
 import { sha256 } from "../digest.ts"
@@ -112,7 +113,7 @@ class DatabaseCapture {
 
   async #spool(plans: readonly TablePlan[], folder: string): Promise<void> {
     const stop = new AbortController()
-    const signal = AbortSignal.any([stop.signal, this.#options.signal])
+    const signal = anyOf(stop.signal, this.#options.signal)
     // The largest first: none is left to be read alone at the end.
     const waiting = [...plans.entries()].toSorted(([, a], [, b]) => b.table.bytesEstimate - a.table.bytesEstimate)
     await using spool = new RowSpool()

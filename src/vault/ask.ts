@@ -1,3 +1,4 @@
+import { anyOf } from "../abort.ts"
 import { SiteError } from "../errors.ts"
 import type { VaultSite } from "./vault.ts"
 
@@ -72,7 +73,7 @@ class Wait<T> {
 
   constructor(site: VaultSite, ask: (site: VaultSite, signal: AbortSignal) => Promise<T>, signal: AbortSignal) {
     this.site = site.name
-    this.call = ask(site, AbortSignal.any([signal, this.#ending.signal]))
+    this.call = ask(site, anyOf(signal, this.#ending.signal))
     this.outcome = this.#given.promise
     this.call.then(
       (answer) => this.#settle({ answer }),

@@ -1,3 +1,4 @@
+import { anyOf } from "../abort.ts"
 import { SiteError } from "../errors.ts"
 import { formatDuration } from "../units.ts"
 
@@ -19,7 +20,7 @@ export async function within<T>(ms: number | null, asked: Asked, call: (signal: 
     ended.reject(error)
   }, ms)
   try {
-    return await Promise.race([call(AbortSignal.any([asked.signal, ending.signal])), ended.promise])
+    return await Promise.race([call(anyOf(asked.signal, ending.signal)), ended.promise])
   } finally {
     clearTimeout(timer)
   }

@@ -1,3 +1,4 @@
+import { anyOf } from "../abort.ts"
 import type { Clock, Sleep } from "../clock.ts"
 import type { Event } from "../operation/event.ts"
 import type { Random } from "../random.ts"
@@ -19,5 +20,5 @@ export interface Io {
 export function untilDisposed(stack: AsyncDisposableStack, io: Io): Io {
   const ending = new AbortController()
   stack.defer(() => ending.abort(new Error("the work is done")))
-  return { ...io, signal: AbortSignal.any([io.signal, ending.signal]) }
+  return { ...io, signal: anyOf(io.signal, ending.signal) }
 }

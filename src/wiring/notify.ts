@@ -99,7 +99,7 @@ function isLoopbackHost(host: string): boolean {
   return host === "localhost" || host === "::1" || host === "[::1]" || /^127(?:\.\d{1,3}){3}$/.test(host)
 }
 
-export function alarmRules({ critical, warning, settle, quiet, timezone, escalate, digest }: NotifySettings): AlarmRules {
+function alarmRules({ critical, warning, settle, quiet, timezone, escalate, digest }: NotifySettings): AlarmRules {
   return {
     channels: { critical, warning },
     settleMs: settle,

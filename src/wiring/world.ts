@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises"
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
+import { anyOf } from "../abort.ts"
 import { Catalog } from "../catalog/catalog.ts"
 import { rememberConditions, rememberedConditions } from "../catalog/conditions.ts"
 import { lockState } from "../catalog/lock.ts"
@@ -91,7 +92,7 @@ async function openAgentWorld(stack: AsyncDisposableStack, loaded: Loaded, optio
   const { signal, ...outer } = options.io
   await prepareState(config.state)
   const lease = stack.use(lockState(join(config.state, "lock")))
-  const io = keepingLedger(loaded, untilDisposed(stack, { ...outer, signal: AbortSignal.any([signal, lease.lost]) }))
+  const io = keepingLedger(loaded, untilDisposed(stack, { ...outer, signal: anyOf(signal, lease.lost) }))
   await removeScratch(config.state)
   tellConfiguration(loaded, io)
   const catalog = stack.use(openCatalog(config.state, io))

@@ -1327,6 +1327,13 @@ const retention: readonly Guard[] = [
 
 const watch: readonly Guard[] = [
   {
+    name: "an abort is not forgotten when whoever gave it is gone",
+    file: "src/abort.ts",
+    find: "sources.set(result, signals)",
+    replace: "void signals",
+    tests: ["test/abort.test.ts"],
+  },
+  {
     name: "an entry of the ledger that was changed breaks the chain",
     file: "src/ledger/verify.ts",
     find: 'else if (n === before.n + 1 && entry.prev !== before.sha256) problems.push({ kind: "edited", n: before.n })',

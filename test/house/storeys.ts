@@ -47,6 +47,7 @@ const inputs: readonly { readonly pattern: RegExp; readonly what: string; readon
     what: "node:crypto's randomness",
     rooms: "src/{random.ts,wiring/**}",
   },
+  { pattern: /\bAbortSignal\s*\.\s*any\b/, what: "AbortSignal.any, which forgets", rooms: "src/abort.ts" },
   { pattern: /\bprocess\s*\.\s*env\b/, what: "process.env", rooms: "src/wiring/**" },
 ]
 

@@ -1,4 +1,5 @@
 import { join } from "node:path"
+import { anyOf } from "../../abort.ts"
 import { JobError } from "../../errors.ts"
 import { snapshotAttemptsMax } from "../../limits.ts"
 import type { DatabaseAccess, RowsQuery, SequenceValue, Snapshot } from "../database.ts"
@@ -166,7 +167,7 @@ class OpenSnapshot implements MariadbSnapshot {
   }
 
   async *#lent(signal: AbortSignal, read: Read): AsyncGenerator<Uint8Array> {
-    const either = AbortSignal.any([signal, this.#place.access.signal])
+    const either = anyOf(signal, this.#place.access.signal)
     const session = await this.#opened.readers.lend(either)
     try {
       yield* read(session, either)
@@ -177,7 +178,7 @@ class OpenSnapshot implements MariadbSnapshot {
 
   /** The server keeps writers out of such a table until the last row has left it, and readers who come after the first such writer. */
   async *#spooled(signal: AbortSignal, read: Read): AsyncGenerator<Uint8Array> {
-    const either = AbortSignal.any([signal, this.#place.access.signal])
+    const either = anyOf(signal, this.#place.access.signal)
     const session = await this.#opened.readers.lend(either)
     this.#spools += 1
     const path = join(this.#place.access.scratch, `rows-${session.threadId}-${this.#spools}`)

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { z } from "zod"
+import { anyOf } from "../../abort.ts"
 import { JobError } from "../../errors.ts"
 import { commandGraceMs, namesPerStatementMax, snapshotAttemptsMax } from "../../limits.ts"
 import type { RowsQuery, SequenceValue, Snapshot, Table } from "../database.ts"
@@ -164,11 +165,11 @@ class PostgresSnapshot implements Snapshot {
   }
 
   #stop(signal: AbortSignal): AbortSignal {
-    return AbortSignal.any([signal, this.#host.signal, this.#ended.signal])
+    return anyOf(signal, this.#host.signal, this.#ended.signal)
   }
 
   async #join(): Promise<PostgresConnection> {
-    const reader = await this.#host.connect(AbortSignal.any([this.#host.signal, this.#ended.signal]))
+    const reader = await this.#host.connect(anyOf(this.#host.signal, this.#ended.signal))
     try {
       await reader.execute(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ${literal(this.#begun.id)}; SELECT 1`)
       return reader
