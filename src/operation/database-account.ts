@@ -11,7 +11,14 @@ import { isReservedAccount } from "../source/source.ts"
 import { count } from "../units.ts"
 import { type Fingerprint, type KeptDescription, KeptFiles, type KeptTable, tableName } from "./database-files.ts"
 import { Differences, readPrints } from "./database-prints.ts"
-import { type DatabaseRequest, type DatabaseTarget, refuseArchive, refuseIncomplete, unlessNothing } from "./database-restore.ts"
+import {
+  type DatabaseRequest,
+  type DatabaseTarget,
+  refuseArchive,
+  refuseIncomplete,
+  tellLoaded,
+  unlessNothing,
+} from "./database-restore.ts"
 import { restore } from "./restore.ts"
 import type { World } from "./world.ts"
 
@@ -52,6 +59,7 @@ export async function restoreAccount(
     const kept = await keptOf(files, loader)
     const work = new AccountRestore({ files, ...kept, loader, report }, options, world)
     const outcome = await work.run(target, scratch)
+    if (outcome.changed) tellLoaded(world, request.dataset, outcome)
     const ended = world.clock.now()
     const times = { started: timestamp(started), ended: timestamp(ended), seconds: (ended.getTime() - started.getTime()) / 1000 }
     return { ...outcome, ...times }

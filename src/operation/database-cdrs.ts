@@ -19,7 +19,7 @@ import { type CdrItem, cdrState, cdrTables } from "../source/cdr-state.ts"
 import { parseCsvPiecePath } from "../source/csv-pieces.ts"
 import { isReservedAccount } from "../source/source.ts"
 import { count } from "../units.ts"
-import { type DatabaseRequest, refuseIncomplete } from "./database-restore.ts"
+import { type DatabaseRequest, refuseIncomplete, tellLoaded } from "./database-restore.ts"
 import { restore } from "./restore.ts"
 import type { World } from "./world.ts"
 
@@ -68,6 +68,7 @@ export async function restoreCdrs(
       target.form === "csv"
         ? await writeCsv(records, target.file, world)
         : await intoTable(records, target, { scratch, signal: world.signal })
+    tellLoaded(world, request.dataset, { outcome: written.outcome, into: target.form === "csv" ? "csv" : written.to })
     const ended = world.clock.now()
     const times = { started: timestamp(started), ended: timestamp(ended), seconds: (ended.getTime() - started.getTime()) / 1000 }
     return { ...shared, ...written, ...times, warnings: files.warnings }

@@ -55,10 +55,17 @@ export async function restoreDatabase(
     const { way, report } = await bringHome(request, options, home, world)
     refuseIncomplete(report, request.dataset)
     const work = new WholeRestore({ files: new KeptFiles(home, loader.schema), loader, way, report }, options, world)
-    return await work.run(() => target.openDatabase(scratch))
+    const loaded = await work.run(() => target.openDatabase(scratch))
+    tellLoaded(world, request.dataset, loaded)
+    return loaded
   } finally {
     await rm(scratch, { recursive: true, force: true })
   }
+}
+
+/** What the ledger keeps of rows that went into a server; the files they came from are an entry before it. */
+export function tellLoaded(world: World, dataset: string, { outcome, into }: Pick<DatabaseRestoreReport, "outcome" | "into">): void {
+  world.tell({ type: "deed", deed: { what: "restore", subject: dataset, outcome, details: { into: into.slice(0, 1000) } } })
 }
 
 type Way = "whole" | "accounts"

@@ -1,3 +1,4 @@
+import { hash32 } from "../digest.ts"
 import { BackupError, KeyError } from "../errors.ts"
 import { openKeyObject } from "../key/account.ts"
 import { type PreparedIdentity, prepareIdentity } from "../key/header.ts"
@@ -19,6 +20,12 @@ export class Keyring {
     this.#world = world
     this.#history = history
     this.#organisation = organisation
+    // Whoever opens one may read every customer of what it is for.
+    const subject = organisation
+      .map(({ recipient }) => hash32(recipient).slice(0, 12))
+      .join(" ")
+      .slice(0, 200)
+    world.tell({ type: "deed", deed: { what: "key-use", subject, outcome: "ok", details: {} } })
   }
 
   /** The organisation's identities as they were given. */

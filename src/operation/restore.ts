@@ -62,10 +62,12 @@ export async function restore(request: RestoreRequest, target: RestoreTarget, ou
   }
   const ended = world.clock.now()
   rememberSpeeds(work, world)
+  const outcome = work.outcome()
+  tellDeed(request, outcome, world)
   return {
     dataset: request.dataset,
     target: root.path,
-    ...work.outcome(),
+    ...outcome,
     sites,
     failovers: failovers.report(),
     warnings: [...warnings],
@@ -75,6 +77,13 @@ export async function restore(request: RestoreRequest, target: RestoreTarget, ou
     ...(request.asOf === undefined ? {} : { asOf: timestamp(request.asOf) }),
     snapshots: chosen.snapshots.map(snapshotReport),
   }
+}
+
+// Which paths were asked for may name a customer; ids of accounts do not.
+function tellDeed({ dataset, accounts = [] }: RestoreRequest, outcome: ReturnType<RestoreWork["outcome"]>, world: World): void {
+  const { files, bytes } = outcome.restored
+  const asked = accounts.length === 0 ? {} : { accounts: accounts.length }
+  world.tell({ type: "deed", deed: { what: "restore", subject: dataset, outcome: outcome.outcome, details: { files, bytes, ...asked } } })
 }
 
 // A single site is not compared with anything, so it is not asked first.

@@ -40,6 +40,8 @@ export async function verify(request: VerifyRequest, world: World): Promise<Veri
   const time = timestamp(world.clock.now())
   const outcome = ladder.findingCount === 0 ? ("ok" as const) : ("findings" as const)
   rememberProof(world.catalog, { dataset: request.dataset, rung: proven ?? "none", outcome, time, commit: newest.commit.sha256 })
+  const details = { proven: proven ?? "none", findings: ladder.findingCount, snapshots: snapshots.length }
+  world.tell({ type: "deed", deed: { what: "verify", subject: request.dataset, outcome: outcome === "ok" ? "ok" : "failed", details } })
   for (const name of work.readSites()) rememberSiteProof(world.catalog, name, newest.commit.body.dataset, time)
   return {
     dataset: request.dataset,

@@ -36,6 +36,23 @@ test("the ledger says who ran what, and which configuration was in use, and an a
   expect(JSON.parse(second)).toMatchObject({ prev: createHash("sha256").update(first).digest("hex"), details: { dataset: "switch" } })
 })
 
+test("whoever reads something back is in the ledger, with the identity that opened it and what came of it", async () => {
+  await using at = await ran()
+  const identity = ["--identity", at.path("q/keys/escrow.identity")]
+  const restored = await at.run([...config, "restore", "run", "switch@latest", "--to", at.path("out"), ...identity], ada)
+  expect(restored.exit, restored.stderr).toBe(0)
+  await at.run([...config, "verify", "switch@latest", ...identity], ada)
+  const entries = (await lines(at)).map((line) => JSON.parse(line)).slice(2)
+  expect(entries.map(({ what, who, outcome }) => [what, who, outcome])).toEqual([
+    ["key-use", "ada", "ok"],
+    ["restore", "ada", "ok"],
+    ["key-use", "ada", "ok"],
+    ["verify", "ada", "ok"],
+  ])
+  expect(entries[1]).toMatchObject({ subject: "switch", details: { files: 1, bytes: 4 } })
+  expect(entries[0].subject).toMatch(/^[0-9a-f]{12}$/)
+})
+
 test("another configuration is an entry of its own, and the same one is not", async () => {
   await using at = await ran()
   await at.run([...config, "run", "switch"], ada)
