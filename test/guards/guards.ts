@@ -678,8 +678,8 @@ const bytes: readonly Guard[] = [
   {
     name: "a recording in progress is not a file yet",
     file: "src/source/directory.ts",
-    find: "if (settled(walked.entry, rules.settleNs, nowNs)) yield*",
-    replace: "if (nowNs >= 0n) yield*",
+    find: "if (settled(walked.entry, rules.settleNs, nowNs)) {",
+    replace: "if (nowNs >= 0n) {",
     tests: ["test/source/directory.test.ts"],
   },
 ]
